@@ -1,0 +1,221 @@
+//! From a file to a [`Config`]: the door of this module.
+//!
+//! The order of reading is that of reference: plugins and upstreams first, then what names them. Each table has a file
+//! below this one. Here stays what concerns the document as a whole: reading the file, `[log]`, and the entries that
+//! nothing uses, which are warnings and not errors, so that a route can be switched off for a while.
+
+mod chain;
+mod pattern;
+mod plugins;
+mod routes;
+mod server;
+mod upstreams;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use toml::de::DeTable;
+use tracing_subscriber::EnvFilter;
+
+use super::read::{Member, Reader, Section, Variables};
+use super::{Config, ConfigError, ConfigErrors, Invalid, Log, LogFormat, Place, suggest};
+
+/// Bytes of a configuration file; 10,000 routes are about 2 MiB.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Bytes of a name that the user gives.
+const NAME_BYTES_MAX: usize = 64;
+/// Timers don't resolve less.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// Longer timeouts are mistakes of a unit, and sums of time stay far from overflow.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Read and check a configuration file. An unreadable file is reported like any other problem.
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    parse(&read_file(path)?, path)
+}
+
+/// Check the text of a configuration. `file` is named in errors, and paths in the text are relative to its folder; it
+/// need not exist itself. What is odd but not wrong goes to the log as a warning.
+pub fn parse(source: &str, file: &Path) -> Result<Config, ConfigErrors> {
+    let checked = check(source, file, &|name| std::env::var(name))?;
+    for warning in &checked.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(checked.config)
+}
+
+/// A configuration with what is odd about it.
+pub(super) struct Checked {
+    pub(super) config: Config,
+    pub(super) warnings: Vec<ConfigError>,
+}
+
+/// As [`parse`], with the environment as an argument.
+pub(super) fn check(
+    source: &str,
+    file: &Path,
+    variables: Variables<'_>,
+) -> Result<Checked, ConfigErrors> {
+    let (document, syntax) = DeTable::parse_recoverable(source);
+    let reader = Reader::new(file, source, variables);
+    let mut root = Section::root(&reader, document.get_ref());
+
+    let log = log(&mut root);
+    let plugins = plugins::read(&mut root);
+    let upstreams = upstreams::read(&mut root);
+    let server = server::read(&reader, &mut root, &plugins);
+    let routes = routes::read(&mut root, &plugins, &upstreams, &server.plugins);
+    root.finish();
+
+    let plugin_places = plugins
+        .iter()
+        .map(|(name, plugin)| (name.clone(), plugin.place.clone()))
+        .collect();
+    let upstream_places: Vec<(String, Place)> = upstreams
+        .iter()
+        .map(|(name, upstream)| (name.clone(), upstream.place.clone()))
+        .collect();
+    let (errors, files) = reader.finish(&syntax);
+    ConfigErrors::check(errors)?;
+
+    let config = Config {
+        server,
+        log,
+        plugins: plugins
+            .into_iter()
+            .filter_map(|(name, found)| Some((name, found.plugin?)))
+            .collect(),
+        plugin_places,
+        upstreams: upstreams
+            .into_iter()
+            .filter_map(|(name, found)| Some((name, found.upstream?)))
+            .collect(),
+        routes,
+        files,
+    };
+    let warnings = warnings(&config, &upstream_places, file);
+    Ok(Checked { config, warnings })
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigErrors> {
+    let problem = |line: usize, message: String| {
+        let place = Place {
+            file: path.to_owned(),
+            line,
+            key: String::new(),
+        };
+        ConfigErrors::from(ConfigError::at(&place, message))
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| problem(0, format!("can't be read: {error}")))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(problem(0, "is larger than 16 MiB".to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        problem(line, "is not UTF-8".to_owned())
+    })
+}
+
+fn log(root: &mut Section<'_>) -> Log {
+    let mut log = Log {
+        level: "info".to_owned(),
+        format: LogFormat::Text,
+    };
+    let Some(mut section) = root.section("log") else {
+        return log;
+    };
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    log.format = section.choice("format", log.format, &formats);
+    if let Some(item) = section.take("level")
+        && let Some(level) = item.parsed("a level such as \"info\"", log_level)
+    {
+        log.level = level;
+    }
+    section.finish();
+    log
+}
+
+/// The filter reads a word that is no level as a target with everything on, so `level = "inof"` would be accepted.
+fn log_level(text: &str) -> Result<String, Invalid> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for directive in text.split(',').map(str::trim) {
+        let level = directive.rsplit('=').next().unwrap_or(directive);
+        if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+            let problem = Invalid::new(format!("{level:?} is not a level"));
+            let hint = suggest::hint(level, LEVELS);
+            return Err(Invalid { hint, ..problem });
+        }
+    }
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(Invalid::new(format!("{text:?} is not a filter: {error}"))),
+    }
+}
+
+/// What is written and has no use, or more reach than is wise.
+fn warnings(config: &Config, upstream_places: &[(String, Place)], file: &Path) -> Vec<ConfigError> {
+    let at = |key: &str, message: &str| {
+        let place = Place {
+            file: file.to_owned(),
+            line: 0,
+            key: key.to_owned(),
+        };
+        ConfigError::at(&place, message)
+    };
+    let routes = &config.routes;
+    let entries = routes
+        .iter()
+        .flat_map(|route| &route.plugins)
+        .chain(&config.server.plugins);
+    let plugins: BTreeSet<&str> = entries.map(|entry| entry.plugin.as_str()).collect();
+    let upstreams: BTreeSet<&str> = routes.iter().map(|route| route.upstream.as_str()).collect();
+
+    let mut warnings = Vec::new();
+    for (_, place) in config
+        .plugin_places
+        .iter()
+        .filter(|(name, _)| !plugins.contains(name.as_str()))
+    {
+        warnings.push(ConfigError::at(place, "no route uses this plugin"));
+    }
+    for (_, place) in upstream_places
+        .iter()
+        .filter(|(name, _)| !upstreams.contains(name.as_str()))
+    {
+        warnings.push(ConfigError::at(place, "no route uses this upstream"));
+    }
+    if routes.is_empty() {
+        warnings.push(at("routes", "there are none, so every request gets 404"));
+    }
+    if config
+        .server
+        .admin
+        .is_some_and(|admin| !admin.ip().to_canonical().is_loopback())
+    {
+        warnings.push(at(
+            "server.admin",
+            "other machines can reach the admin listener",
+        ));
+    }
+    warnings
+}
+
+/// A name that the user gives to a plugin or an upstream; it becomes a label of metrics.
+fn check_name(member: &Member<'_>) {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if member.name.is_empty()
+        || member.name.len() > NAME_BYTES_MAX
+        || !member.name.chars().all(fine)
+    {
+        let message = format!("a name has 1 to {NAME_BYTES_MAX} letters, digits, '-', '_' or '.'");
+        member.name_problem(Invalid::new(message));
+    }
+}

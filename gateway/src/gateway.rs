@@ -1,0 +1,206 @@
+//! A running gateway: the threads that make it up, and the doors to it. `main` and the tests use the same.
+//!
+//! One control thread reloads, watches files and serves the admin listener; the workers serve clients. [`start`]
+//! returns when everything is bound, loaded and serving.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::Builder as RuntimeBuilder;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{self, Config, ConfigErrors};
+use crate::control::{Command, Control, Doors, Loading};
+use crate::observe::{AccessLog, Metrics};
+use crate::plugin::LoadError;
+use crate::server::BindError;
+use crate::worker;
+
+/// How a gateway is started.
+#[derive(Debug, Clone, Default)]
+pub struct StartOptions {
+    /// The file that a reload reads.
+    pub config_path: Option<PathBuf>,
+    /// Whether to reload when that file, or one that it names, changes.
+    pub watch: bool,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration, or what it names, is not right.
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    /// An address can't be had.
+    #[error("{0}")]
+    Bind(#[from] BindError),
+    /// The admin address can't be had.
+    #[error("can't listen on {address} (server.admin): {source}")]
+    BindAdmin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The access log can't be opened.
+    #[error("can't open the access log: {0}")]
+    AccessLog(std::io::Error),
+    /// The plugin runtime can't start.
+    #[error("{0}")]
+    Runtime(#[from] LoadError),
+    /// The system gives no more threads or files.
+    #[error("can't start a thread: {0}")]
+    System(#[from] std::io::Error),
+    /// The control thread ended before it had started everything.
+    #[error("the control thread ended at its start")]
+    Ended,
+}
+
+/// A running gateway. Dropping it stops it at once; [`Gateway::stop`] drains.
+pub struct Gateway {
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    access_log: Arc<AccessLog>,
+    metrics: Arc<Metrics>,
+    commands: mpsc::UnboundedSender<Command>,
+    control: Option<JoinHandle<()>>,
+}
+
+/// Start a gateway.
+///
+/// # Errors
+/// Everything that is wrong with the configuration and what it names; or something that the system refuses.
+pub fn start(config: Config, options: StartOptions) -> Result<Gateway, StartError> {
+    // One shard more than there are workers, for what the control thread does while it loads plugins.
+    worker::set_count(config.server.workers + 1);
+    let (started, when_started) = std_mpsc::channel();
+    let (commands, orders) = mpsc::unbounded_channel();
+    let for_control = commands.clone();
+    let control = std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || {
+            worker::enter(config.server.workers);
+            let runtime = match RuntimeBuilder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = started.send(Err(error.into()));
+                    return;
+                }
+            };
+            runtime.block_on(async {
+                match Control::start(config, options, for_control).await {
+                    Ok((control, doors)) => {
+                        let _ = started.send(Ok(doors));
+                        control.run(orders).await;
+                    }
+                    Err(error) => {
+                        let _ = started.send(Err(error));
+                    }
+                }
+            });
+            runtime.shutdown_background();
+        })?;
+    let doors = when_started.recv().unwrap_or(Err(StartError::Ended))?;
+    let Doors {
+        addresses,
+        admin,
+        access_log,
+        metrics,
+    } = doors;
+    Ok(Gateway {
+        addresses,
+        admin,
+        access_log,
+        metrics,
+        commands,
+        control: Some(control),
+    })
+}
+
+/// Find everything that a start would find, and serve nothing: also what each plugin thinks of its configuration.
+///
+/// # Errors
+/// As for [`start`], but for addresses.
+pub fn check(config: Config) -> Result<(), StartError> {
+    let runtime = RuntimeBuilder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let metrics = Arc::new(Metrics::new());
+        // Plugins that write to the access log at their init must not write to the real one.
+        let nowhere = AccessLog::open(&config::AccessLog::Off, metrics.log_entries_dropped.clone());
+        let loading = Loading::new(
+            &config,
+            Arc::new(nowhere.map_err(StartError::AccessLog)?),
+            &metrics,
+        )?;
+        loading.builder.build(config, 1, None).await?;
+        Ok(())
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+impl Gateway {
+    /// The addresses that clients are served on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The address of the admin listener.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Where access-log lines go.
+    #[must_use]
+    pub fn access_log(&self) -> &AccessLog {
+        &self.access_log
+    }
+
+    /// Reload and wait for it. Not to be called from an async task.
+    ///
+    /// # Errors
+    /// What is wrong; nothing has changed then.
+    pub fn reload(&self) -> Result<u64, String> {
+        let (answer, when_done) = oneshot::channel();
+        let ended = || "the gateway is stopping".to_owned();
+        self.commands
+            .send(Command::Reload(Some(answer)))
+            .map_err(|_| ended())?;
+        when_done.blocking_recv().map_err(|_| ended())?
+    }
+
+    /// Drain and wait for the end.
+    pub fn stop(mut self) {
+        self.end(None);
+    }
+
+    fn end(&mut self, drain: Option<Duration>) {
+        // If the control thread is gone there is nothing left to stop.
+        let _ = self.commands.send(Command::Stop(drain));
+        if let Some(control) = self.control.take() {
+            if control.join().is_err() {
+                tracing::error!("the control thread panicked");
+            }
+            self.access_log.flush();
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.end(Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,184 @@
+//! Compiled components on disk, so that a start takes milliseconds.
+//!
+//! Keyed by the component's SHA-256 and the engine's compatibility hash. Loading machine code means trusting it, so a
+//! file is used only if this user owns it and its folder, nobody else can write either, and its checksum fits;
+//! otherwise it is compiled again. A cache that can't be written costs time, never correctness.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// SHA-256 of a component's bytes as they were given.
+pub(super) type Digest = [u8; 32];
+
+/// SHA-256 of some bytes.
+pub(super) fn digest(bytes: &[u8]) -> Digest {
+    Sha256::digest(bytes).into()
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(digest: &Digest) -> String {
+    use std::fmt::Write as _;
+    digest
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// A folder of compiled components.
+#[derive(Debug, Clone)]
+pub(super) struct Cache {
+    folder: Option<PathBuf>,
+}
+
+impl Cache {
+    /// A cache in that folder; none without.
+    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+        Self { folder }
+    }
+
+    /// The component, from the cache or compiled and put there.
+    pub(super) fn load(
+        &self,
+        engine: &Engine,
+        digest: &Digest,
+        wasm: &[u8],
+    ) -> wasmtime::Result<Component> {
+        let Some(folder) = &self.folder else {
+            return Component::new(engine, wasm);
+        };
+        let path = folder.join(file_name(engine, digest));
+        if let Some(component) = read(engine, folder, &path) {
+            return Ok(component);
+        }
+        let component = Component::new(engine, wasm)?;
+        if let Err(error) = write(folder, &path, &component.serialize()?) {
+            tracing::debug!(path = %path.display(), %error, "compiled component not cached");
+        }
+        Ok(component)
+    }
+}
+
+fn file_name(engine: &Engine, digest: &Digest) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{}-{:016x}.cwasm", hex(digest), hasher.finish())
+}
+
+fn read(engine: &Engine, folder: &Path, path: &Path) -> Option<Component> {
+    let is_ours = |path: &Path| {
+        fs::symlink_metadata(path).is_ok_and(|meta| {
+            !meta.is_symlink()
+                && meta.uid() == rustix::process::geteuid().as_raw()
+                && meta.mode() & 0o022 == 0
+        })
+    };
+    if !path.exists() || !is_ours(folder) || !is_ours(path) {
+        return None;
+    }
+    let bytes = fs::read(path).ok()?;
+    let (code, checksum) = bytes.split_at_checked(bytes.len().checked_sub(size_of::<Digest>())?)?;
+    if digest(code) != *checksum {
+        tracing::warn!(path = %path.display(), "cached component is damaged; compiling it again");
+        return None;
+    }
+    #[expect(
+        unsafe_code,
+        reason = "the only way to load compiled code; owner, mode and checksum were checked above"
+    )]
+    // SAFETY: the file was written by `write` below: it belongs to this user, nobody else could write it or its
+    // folder, and it is whole.
+    let component = unsafe { Component::deserialize(engine, code) };
+    component.ok()
+}
+
+fn write(folder: &Path, path: &Path, code: &[u8]) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    // Written aside and renamed, so that nobody ever reads a half; by a name of its own, since two processes may
+    // compile the same component.
+    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&aside)?;
+    file.write_all(code)?;
+    file.write_all(&digest(code))?;
+    file.sync_all()?;
+    fs::rename(&aside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn folder(name: &str) -> PathBuf {
+        let folder =
+            std::env::temp_dir().join(format!("gateway-cache-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    fn cached_file(folder: &Path) -> PathBuf {
+        fs::read_dir(folder)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path()
+    }
+
+    #[test]
+    fn a_compiled_component_is_read_back_only_if_whole_and_ours() {
+        let engine = super::super::engine::new_engine().unwrap();
+        let folder = folder("own");
+        let cache = Cache::new(Some(folder.clone()));
+        let digest = digest(EMPTY_COMPONENT);
+        cache.load(&engine, &digest, EMPTY_COMPONENT).unwrap();
+        let path = cached_file(&folder);
+        assert!(read(&engine, &folder, &path).is_some());
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(
+            read(&engine, &folder, &path).is_none(),
+            "others could have written it"
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(
+            read(&engine, &folder, &path).is_none(),
+            "others could have replaced it"
+        );
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert!(read(&engine, &folder, &path).is_none(), "it is damaged");
+        cache.load(&engine, &digest, EMPTY_COMPONENT).unwrap();
+        assert!(
+            read(&engine, &folder, &path).is_some(),
+            "it was compiled again"
+        );
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,244 @@
+//! Plugins in a row. A request passes them in order, a response in reverse, through those only whose request hook
+//! has been reached; a response made at one place walks back through the places outside of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use thiserror::Error;
+
+use super::bindings::{LogEntry, PluginTime};
+use super::fault::Fault;
+use super::head::{Facts, RequestHead, ResponseHead};
+use super::host::Access;
+use super::interest::Interest;
+use super::pool::Pool;
+use super::step::{Step, request_step, response_step, scene};
+use crate::body::{Body, BodyError};
+
+/// A request on its way through a chain.
+#[derive(Debug)]
+pub struct Request {
+    /// Its head.
+    pub head: Arc<RequestHead>,
+    /// Its body.
+    pub body: Body,
+}
+
+/// A response on its way through a chain.
+#[derive(Debug)]
+pub struct Response {
+    /// Its head.
+    pub head: Arc<ResponseHead>,
+    /// Its body.
+    pub body: Body,
+}
+
+/// What a chain made of a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// To the upstream with it.
+    Next(Request),
+    /// A plugin answered.
+    Respond(Response),
+}
+
+/// Why a chain could not go on.
+#[derive(Debug, Error)]
+pub enum ChainError {
+    /// A plugin faulted whose policy is `deny`. Already reported.
+    #[error("plugin '{plugin}' {fault}")]
+    Fault {
+        /// The plugin's name.
+        plugin: Arc<str>,
+        /// What went wrong.
+        fault: Fault,
+    },
+    /// A plugin wanted the whole body, and that is longer than the plugin's `buffered-body`.
+    #[error(
+        "the body is longer than the {limit_bytes} bytes that plugin '{plugin}' may hold (limits.buffered-body)"
+    )]
+    TooLarge {
+        /// The plugin's name.
+        plugin: Arc<str>,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The body broke off while it was collected.
+    #[error("the body broke off: {0}")]
+    Body(#[source] BodyError),
+}
+
+/// One exchange's way through its chain.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// How many places the request has reached.
+    pub(super) reached: usize,
+    /// What each place wants of this exchange.
+    pub(super) interests: Vec<Interest>,
+    /// The request as it left the chain, kept if anybody on the way back wants to see it.
+    pub(super) request: Option<Arc<RequestHead>>,
+    hurry: Hurry,
+}
+
+/// Whether [`Chain::on_request`] may be dropped before it is done, by a time limit, and the response for that still walks back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hurry {
+    /// It is always awaited.
+    #[default]
+    None,
+    /// It may be dropped, so that the request must be kept beside the hook that edits it, at the price of a copy.
+    TimeLimit,
+}
+
+impl Run {
+    /// A hook is about to edit the request. Our own handle on it would make every edit copy it first.
+    pub(super) fn lend(&mut self) {
+        if self.hurry == Hurry::None {
+            self.request = None;
+        }
+    }
+}
+
+/// Plugins in a row.
+#[derive(Default)]
+pub struct Chain {
+    pools: Vec<Arc<Pool>>,
+}
+
+impl Chain {
+    /// Of those plugins, in that order.
+    #[must_use]
+    pub fn new(pools: Vec<Arc<Pool>>) -> Self {
+        Self { pools }
+    }
+
+    /// The plugins, in order.
+    #[must_use]
+    pub fn pools(&self) -> &[Arc<Pool>] {
+        &self.pools
+    }
+
+    /// Begin an exchange.
+    #[must_use]
+    pub fn begin(&self, hurry: Hurry) -> Run {
+        let interests = self.pools.iter().map(|pool| pool.declared()).collect();
+        Run {
+            reached: 0,
+            interests,
+            request: None,
+            hurry,
+        }
+    }
+
+    /// Through the chain towards the upstream. After an error, too, the way back is [`Chain::on_response`].
+    pub async fn on_request(
+        &self,
+        run: &mut Run,
+        mut request: Request,
+    ) -> Result<Decision, ChainError> {
+        for (slot, pool) in self.pools.iter().enumerate() {
+            run.request = Some(Arc::clone(&request.head));
+            let step = request_step(run, slot, pool, request).await;
+            request = match step? {
+                Step::Next(request) => request,
+                Step::Respond(response) => return Ok(Decision::Respond(response)),
+            };
+            run.reached = slot + 1;
+        }
+        // Kept only if somebody will look: otherwise the head goes to the upstream without a copy.
+        let looked_at = Interest::ANY_RESPONSE.or(Interest::LOG);
+        let kept = run
+            .interests
+            .iter()
+            .any(|interest| interest.wants(looked_at));
+        run.request = kept.then(|| Arc::clone(&request.head));
+        Ok(Decision::Next(request))
+    }
+
+    /// Back through the chain. It can't fail: where a plugin does, `failed` makes the response that goes on from there.
+    pub async fn on_response(
+        &self,
+        run: &mut Run,
+        mut response: Response,
+        failed: &(dyn Fn(ChainError) -> Response + Sync),
+    ) -> Response {
+        let Some(request) = run.request.clone() else {
+            return response;
+        };
+        for slot in (0..run.reached).rev() {
+            if !run.interests[slot].wants(Interest::ANY_RESPONSE) {
+                continue;
+            }
+            response = match response_step(run, slot, &self.pools[slot], &request, response).await {
+                Ok(response) => response,
+                Err(error) => failed(error),
+            };
+        }
+        response
+    }
+
+    /// The exchange has ended: tell those that want to know, reached or not.
+    pub async fn on_log(&self, run: &Run, facts: &Arc<Facts>, entry: &LogEntry) {
+        for (slot, pool) in self.pools.iter().enumerate() {
+            if !run.interests[slot].wants(Interest::LOG) {
+                continue;
+            }
+            let request = run
+                .request
+                .clone()
+                .unwrap_or_else(|| Arc::new(bare_head(facts)));
+            let logged = match pool.lease().await {
+                Ok(mut lease) => {
+                    lease
+                        .log(scene(&request, Access::Read, None, slot), entry.clone())
+                        .await
+                }
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = logged {
+                pool.report(&fault);
+            }
+        }
+    }
+
+    /// Whether anybody wants to know that an exchange has ended.
+    #[must_use]
+    pub fn wants_log(&self, run: &Run) -> bool {
+        run.interests
+            .iter()
+            .any(|interest| interest.wants(Interest::LOG))
+    }
+
+    /// Room for the time of each plugin.
+    #[must_use]
+    pub fn times_of_exchange(&self) -> Box<[AtomicU64]> {
+        self.pools.iter().map(|_| AtomicU64::new(0)).collect()
+    }
+
+    /// Time per plugin that ran.
+    #[must_use]
+    pub fn times(&self, facts: &Facts) -> Vec<PluginTime> {
+        let times = facts.times.iter().map(|time| time.load(Ordering::Relaxed));
+        let pairs = self
+            .pools
+            .iter()
+            .zip(times)
+            .filter(|(_, nanoseconds)| *nanoseconds > 0);
+        pairs
+            .map(|(pool, nanoseconds)| PluginTime {
+                name: pool.name().to_string(),
+                nanoseconds,
+            })
+            .collect()
+    }
+}
+
+/// The request as the client sent it, without fields: for exchanges that never had a chain to go through.
+fn bare_head(facts: &Arc<Facts>) -> RequestHead {
+    RequestHead {
+        method: facts.method.clone(),
+        target: facts.target.clone(),
+        headers: http::HeaderMap::new(),
+        facts: Arc::clone(facts),
+    }
+}

@@ -1,0 +1,238 @@
+//! From bytes to a loaded component: turn a core module into one, check what it imports against what was granted, find
+//! out which hooks it exports, compile it.
+
+use thiserror::Error;
+use wasmtime::Engine;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+
+use super::bindings::names;
+use super::cache::{Cache, Digest, digest};
+use super::engine::MAX_COMPONENT_BYTES;
+use super::host::Host;
+use super::interest::Interest;
+use crate::config::Grants;
+
+/// Why bytes can't be a plugin.
+#[derive(Debug, Error)]
+pub(super) enum ComponentError {
+    #[error("is {bytes} bytes long; the limit is {MAX_COMPONENT_BYTES}")]
+    TooLarge { bytes: usize },
+    #[error("is no WebAssembly: it does not start with '\\0asm'")]
+    NotWasm,
+    #[error(
+        "is a core module that can't be made a component: {0} (build for wasm32-wasip2, or for wasm32-unknown-unknown with the plugin SDK)"
+    )]
+    NotComponentizable(String),
+    #[error("does not compile: {0}")]
+    Compile(String),
+    #[error(
+        "imports '{import}', which the plugin was not granted: add `grants.{grant}` to its entry"
+    )]
+    NotGranted { import: String, grant: &'static str },
+    #[error("imports '{import}', which no plugin gets: {reason}")]
+    Refused {
+        import: String,
+        reason: &'static str,
+    },
+    #[error("exports no '{}' interface", names::LIFECYCLE)]
+    NoLifecycle,
+    #[error(
+        "exports none of the hook interfaces (such as '{}')",
+        names::ON_REQUEST
+    )]
+    NoHook,
+    #[error("does not fit the contract: {0}")]
+    Contract(String),
+}
+
+/// Where a component's hook functions are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HookExports {
+    pub(super) on_request: Option<ComponentExportIndex>,
+    pub(super) on_request_chunk: Option<ComponentExportIndex>,
+    pub(super) on_request_whole: Option<ComponentExportIndex>,
+    pub(super) on_response: Option<ComponentExportIndex>,
+    pub(super) on_response_chunk: Option<ComponentExportIndex>,
+    pub(super) on_response_whole: Option<ComponentExportIndex>,
+    pub(super) on_log: Option<ComponentExportIndex>,
+}
+
+/// A component, compiled and linked.
+pub(super) struct Loaded {
+    pub(super) digest: Digest,
+    pub(super) imports: Vec<String>,
+    pub(super) hooks: Interest,
+    pub(super) exports: HookExports,
+    pub(super) init: ComponentExportIndex,
+    pub(super) pre: InstancePre<Host>,
+}
+
+impl Loaded {
+    /// Compile and link. What it imports is checked by [`Loaded::check_grants`], since one component may serve entries
+    /// with different grants.
+    pub(super) fn new(
+        engine: &Engine,
+        linker: &Linker<Host>,
+        cache: &Cache,
+        bytes: &[u8],
+    ) -> Result<Self, ComponentError> {
+        if bytes.len() > MAX_COMPONENT_BYTES {
+            return Err(ComponentError::TooLarge { bytes: bytes.len() });
+        }
+        let digest = digest(bytes);
+        let component = match kind(bytes)? {
+            Kind::Component => cache.load(engine, &digest, bytes),
+            Kind::Module => cache.load(engine, &digest, &componentize(bytes)?),
+        };
+        let component = component.map_err(|error| ComponentError::Compile(format!("{error:#}")))?;
+        let imports = import_names(engine, &component);
+        refuse_unknown(&imports)?;
+        let exports = HookExports::of(&component);
+        let init = find(&component, names::LIFECYCLE, "init").ok_or(ComponentError::NoLifecycle)?;
+        let hooks = exports.hooks();
+        if hooks == Interest::NONE {
+            return Err(ComponentError::NoHook);
+        }
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(|error| ComponentError::Contract(format!("{error:#}")))?;
+        Ok(Self {
+            digest,
+            imports,
+            hooks,
+            exports,
+            init,
+            pre,
+        })
+    }
+
+    /// Whether everything it imports is granted.
+    pub(super) fn check_grants(&self, grants: &Grants) -> Result<(), ComponentError> {
+        let needed = [
+            (names::KV, grants.kv, "kv = true"),
+            (names::LIMITER, grants.limiter, "limiter = true"),
+            (
+                names::HTTP_CLIENT,
+                !grants.http_client.is_empty(),
+                "http-client = [\"https://HOST\"]",
+            ),
+        ];
+        for import in &self.imports {
+            let missing = needed
+                .iter()
+                .find(|(name, granted, _)| import == name && !granted);
+            if let Some((_, _, grant)) = missing {
+                return Err(ComponentError::NotGranted {
+                    import: import.clone(),
+                    grant,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HookExports {
+    fn of(component: &Component) -> Self {
+        let find = |interface, function| find(component, interface, function);
+        Self {
+            on_request: find(names::ON_REQUEST, "handle"),
+            on_request_chunk: find(names::ON_REQUEST_BODY, "chunk"),
+            on_request_whole: find(names::ON_REQUEST_BODY, "whole"),
+            on_response: find(names::ON_RESPONSE, "handle"),
+            on_response_chunk: find(names::ON_RESPONSE_BODY, "chunk"),
+            on_response_whole: find(names::ON_RESPONSE_BODY, "whole"),
+            on_log: find(names::ON_LOG, "handle"),
+        }
+    }
+
+    fn hooks(&self) -> Interest {
+        [
+            (&self.on_request, Interest::REQUEST),
+            (&self.on_request_chunk, Interest::REQUEST_CHUNKS),
+            (&self.on_request_whole, Interest::REQUEST_WHOLE),
+            (&self.on_response, Interest::RESPONSE),
+            (&self.on_response_chunk, Interest::RESPONSE_CHUNKS),
+            (&self.on_response_whole, Interest::RESPONSE_WHOLE),
+            (&self.on_log, Interest::LOG),
+        ]
+        .into_iter()
+        .filter(|(export, _)| export.is_some())
+        .fold(Interest::NONE, |set, (_, hook)| set.or(hook))
+    }
+}
+
+fn find(component: &Component, interface: &str, function: &str) -> Option<ComponentExportIndex> {
+    let (_, instance) = component.get_export(None, interface)?;
+    component.get_export_index(Some(&instance), function)
+}
+
+enum Kind {
+    Component,
+    Module,
+}
+
+fn kind(bytes: &[u8]) -> Result<Kind, ComponentError> {
+    // The preamble's second half tells the two apart: version 1, layer 0 is a module.
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Ok(Kind::Module),
+        Some([0, b'a', b's', b'm', ..]) => Ok(Kind::Component),
+        _ => Err(ComponentError::NotWasm),
+    }
+}
+
+fn componentize(module: &[u8]) -> Result<Vec<u8>, ComponentError> {
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode())
+        .map_err(|error| ComponentError::NotComponentizable(format!("{error:#}")))
+}
+
+fn import_names(engine: &Engine, component: &Component) -> Vec<String> {
+    component
+        .component_type()
+        .imports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+fn refuse_unknown(imports: &[String]) -> Result<(), ComponentError> {
+    for import in imports {
+        let known = [
+            names::TYPES,
+            names::LOG,
+            names::KV,
+            names::LIMITER,
+            names::HTTP_CLIENT,
+        ];
+        let reason = if known.contains(&import.as_str()) || is_empty_wasi(import) {
+            continue;
+        } else if import.starts_with("wasi:sockets/") || import.starts_with("wasi:http/") {
+            "network access goes through 'gateway:plugin/http-client' and a grant"
+        } else if import.starts_with(names::PACKAGE) {
+            "this gateway speaks gateway:plugin@0.1.0"
+        } else {
+            "only gateway:plugin and the WASI 0.2 clocks, random, io, cli and (empty) filesystem are there"
+        };
+        return Err(ComponentError::Refused {
+            import: import.clone(),
+            reason,
+        });
+    }
+    Ok(())
+}
+
+/// The parts of WASI that every language's standard library imports. Linked, and with nothing behind them but clocks
+/// and randomness.
+fn is_empty_wasi(import: &str) -> bool {
+    [
+        "wasi:clocks/",
+        "wasi:random/",
+        "wasi:io/",
+        "wasi:cli/",
+        "wasi:filesystem/",
+    ]
+    .iter()
+    .any(|interface| import.starts_with(interface))
+}

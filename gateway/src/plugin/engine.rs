@@ -1,0 +1,113 @@
+//! The one wasmtime engine of the process, and the thread that makes its clock tick.
+//!
+//! Compiled with epoch checks, so that a running guest can be stopped or made to yield at any loop or call; with
+//! instances from a pool of address space where the machine allows that, made on demand where it does not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+/// Bytes of a component file. What toolchains that embed an interpreter make today is about 12 MiB.
+pub const MAX_COMPONENT_BYTES: usize = 16 * 1024 * 1024;
+/// How often the epoch advances. A guest that is still running then yields to the other tasks of its worker, and its
+/// CPU time is counted in these.
+pub(super) const TICK: Duration = Duration::from_millis(1);
+/// Stack of one guest call.
+const GUEST_STACK_BYTES: usize = 512 * 1024;
+/// Stack of the fiber that a call runs on: the guest's part and room for host functions.
+const FIBER_STACK_BYTES: usize = GUEST_STACK_BYTES + 512 * 1024;
+/// Instances, memories and stacks that the pool of address space has room for, all plugins together.
+const POOL_SLOTS: u32 = 2_000;
+/// Linear memory beyond which no plugin's `memory` limit may go.
+const MAX_MEMORY_BYTES: usize = 1 << 30;
+/// Table elements of one instance: function pointers and such.
+pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Bytes of a slot that stay resident between two instances, instead of being given back to the kernel.
+const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
+
+/// Make the engine, with pooled address space if that can be had.
+pub(super) fn new_engine() -> wasmtime::Result<Engine> {
+    match Engine::new(&config(InstanceAllocationStrategy::Pooling(pool()))) {
+        Ok(engine) => Ok(engine),
+        Err(error) => {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "no address space for an instance pool; fresh plugin instances will cost more"
+            );
+            Engine::new(&config(InstanceAllocationStrategy::OnDemand))
+        }
+    }
+}
+
+fn config(strategy: InstanceAllocationStrategy) -> Config {
+    let mut config = Config::new();
+    config
+        .allocation_strategy(strategy)
+        .concurrency_support(false)
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(GUEST_STACK_BYTES)
+        .async_stack_size(FIBER_STACK_BYTES)
+        .cranelift_opt_level(OptLevel::Speed)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8));
+    config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(POOL_SLOTS)
+        .total_core_instances(POOL_SLOTS * 4)
+        .total_memories(POOL_SLOTS)
+        .total_tables(POOL_SLOTS * 4)
+        .total_stacks(POOL_SLOTS)
+        .max_memory_size(MAX_MEMORY_BYTES)
+        .table_elements(MAX_TABLE_ELEMENTS)
+        .max_component_instance_size(1 << 20)
+        .max_core_instance_size(1 << 20)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES);
+    pool
+}
+
+/// The thread that advances the epoch: a plain one, so that no busy worker can hold it up. It ends with this value.
+#[derive(Debug)]
+pub(super) struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let engine = engine.weak();
+        let thread = std::thread::Builder::new()
+            .name("epoch".into())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::sleep(TICK);
+                    let Some(engine) = engine.upgrade() else {
+                        return;
+                    };
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It can only have ended early by a panic, which was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `gateway:plugin/log`: messages to the gateway's log, lines to its access log. Within a call's `log-bytes`; what is
+//! beyond is dropped, and the last line says so.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tracing::Level as Severity;
+use wasmtime::component::Linker;
+
+use super::super::bindings::{Level, names};
+use super::{Ctx, Host, charge};
+use crate::observe::escape::escape;
+
+pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    let mut log = linker.instance(names::LOG)?;
+    log.func_wrap(
+        "write",
+        |mut store: Ctx<'_>, (level, message, fields): (Level, String, Vec<(String, String)>)| {
+            let host = charge(&mut store)?;
+            let bytes = message.len()
+                + fields
+                    .iter()
+                    .map(|(name, value)| name.len() + value.len())
+                    .sum::<usize>();
+            let severity = severity(level);
+            match spend(&host.log_bytes, bytes) {
+                Spent::Within => write(host, severity, &message, &fields),
+                Spent::Exhausted => write(
+                    host,
+                    Severity::WARN,
+                    "further log output of this call is dropped",
+                    &[],
+                ),
+                Spent::Nothing => {}
+            }
+            Ok(())
+        },
+    )?;
+    log.func_wrap("access", |mut store: Ctx<'_>, (line,): (String,)| {
+        let host = charge(&mut store)?;
+        if spend(&host.log_bytes, line.len()) == Spent::Within {
+            host.context.access_log.write(&line);
+        }
+        Ok(())
+    })
+}
+
+/// How a message stands to what is left of the budget.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// It fits.
+    Within,
+    /// It is the first that does not fit.
+    Exhausted,
+    /// The budget was used up before.
+    Nothing,
+}
+
+pub(super) fn spend(left: &AtomicUsize, bytes: usize) -> Spent {
+    let before = left.load(Ordering::Relaxed);
+    // An empty message costs one byte too, or there could be any number of them.
+    match before.checked_sub(bytes.max(1)) {
+        Some(after) => {
+            left.store(after, Ordering::Relaxed);
+            Spent::Within
+        }
+        None if before > 0 => {
+            left.store(0, Ordering::Relaxed);
+            Spent::Exhausted
+        }
+        None => Spent::Nothing,
+    }
+}
+
+fn severity(level: Level) -> Severity {
+    match level {
+        Level::Trace => Severity::TRACE,
+        Level::Debug => Severity::DEBUG,
+        Level::Info => Severity::INFO,
+        Level::Warn => Severity::WARN,
+        Level::Error => Severity::ERROR,
+    }
+}
+
+fn write(host: &Host, severity: Severity, message: &str, fields: &[(String, String)]) {
+    let plugin = &*host.context.name;
+    let facts = host.scene.as_ref().map(|scene| &scene.request.facts);
+    let route = facts.map(|facts| &*facts.route);
+    let request_id = facts.map(|facts| facts.id.as_str());
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+        .collect();
+    let fields = (!fields.is_empty()).then(|| fields.join(" "));
+    let message = escape(message);
+    // tracing fixes a level at compile time, so each has its own call.
+    macro_rules! event {
+        ($level:expr) => {
+            tracing::event!(target: "plugin", $level, plugin, route, request_id, fields, "{message}")
+        };
+    }
+    match severity {
+        Severity::TRACE => event!(Severity::TRACE),
+        Severity::DEBUG => event!(Severity::DEBUG),
+        Severity::INFO => event!(Severity::INFO),
+        Severity::WARN => event!(Severity::WARN),
+        Severity::ERROR => event!(Severity::ERROR),
+    }
+}

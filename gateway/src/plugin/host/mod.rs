@@ -1,0 +1,227 @@
+//! The host side of `wit/`: what lies in an instance's store, and one file for each imported interface.
+//!
+//! A host function first [`enter`]s: that counts the call against its budget and finds the scene, which is there only
+//! while a hook runs. So an instance reaches its own exchange and nothing else, whatever it kept from an earlier call.
+
+mod http_client;
+mod kv;
+mod limiter;
+mod log;
+mod output;
+mod types;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{ResourceLimiter, StoreContextMut};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+pub use http_client::{Fetch, FetchCall, FetchFailure, FetchReply};
+
+use super::engine::MAX_TABLE_ELEMENTS;
+use super::fault::Fault;
+use super::head::{RequestHead, ResponseHead};
+use super::spinning::Spinning;
+use crate::config::PluginLimits;
+use crate::observe::AccessLog;
+use crate::state;
+
+/// What a plugin entry has in common over all its instances.
+pub(super) struct Context {
+    /// The plugin's name in the configuration.
+    pub(super) name: Arc<str>,
+    /// What a call may consume.
+    pub(super) limits: PluginLimits,
+    /// The key-value store, if granted.
+    pub(super) kv: Option<state::Kv>,
+    /// Token buckets, if granted.
+    pub(super) limiter: Option<state::Limiter>,
+    /// Calls to other services, if granted.
+    pub(super) fetch: Option<Arc<dyn Fetch>>,
+    /// Where raw lines go.
+    pub(super) access_log: Arc<AccessLog>,
+}
+
+/// Whether a head may be changed in the hook that is running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It may.
+    Edit,
+    /// It has left already, or never can.
+    Read,
+}
+
+/// What the running hook sees.
+pub(super) struct Scene {
+    /// The request.
+    pub(super) request: Arc<RequestHead>,
+    /// Whether it may be changed.
+    pub(super) request_access: Access,
+    /// The response, in response hooks.
+    pub(super) response: Option<Arc<ResponseHead>>,
+    /// Whether it may be changed.
+    pub(super) response_access: Access,
+    /// The plugin's place in the chain.
+    pub(super) slot: usize,
+}
+
+/// What is left of one call's limits.
+#[derive(Debug)]
+pub(super) struct Budget {
+    pub(super) host_calls: u32,
+    pub(super) fetches: u32,
+    pub(super) ticks: u32,
+    pub(super) used_ticks: u32,
+    pub(super) spinning: Option<Spinning>,
+}
+
+/// The data of an instance's store.
+pub(super) struct Host {
+    pub(super) context: Arc<Context>,
+    pub(super) scene: Option<Scene>,
+    pub(super) budget: Budget,
+    pub(super) memory: MemoryCap,
+    /// Shared with the streams behind stdout and stderr.
+    pub(super) log_bytes: Arc<AtomicUsize>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+/// Resources that WASI may hold for one instance: streams and timers.
+const MAX_WASI_RESOURCES: usize = 64;
+
+impl Host {
+    pub(super) fn new(context: &Arc<Context>) -> Self {
+        let log_bytes = Arc::new(AtomicUsize::new(context.limits.log_bytes));
+        let output = output::LogStream::new(Arc::clone(&context.name), Arc::clone(&log_bytes));
+        // Clocks and randomness work; no file, socket, argument, variable or input is there.
+        let wasi = WasiCtxBuilder::new()
+            .stdout(output.clone())
+            .stderr(output)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_WASI_RESOURCES);
+        Self {
+            context: Arc::clone(context),
+            scene: None,
+            budget: Budget {
+                host_calls: 0,
+                fetches: 0,
+                ticks: 0,
+                used_ticks: 0,
+                spinning: None,
+            },
+            memory: MemoryCap {
+                limit_bytes: context.limits.memory_bytes,
+                grown_bytes: 0,
+                refused: false,
+            },
+            log_bytes,
+            wasi,
+            table,
+        }
+    }
+
+    /// Begin a call that may use `ticks` of CPU time.
+    pub(super) fn begin(&mut self, scene: Option<Scene>, ticks: u32) {
+        let limits = &self.context.limits;
+        self.budget = Budget {
+            host_calls: limits.host_calls,
+            fetches: limits.fetches,
+            ticks,
+            used_ticks: 0,
+            spinning: None,
+        };
+        self.log_bytes.store(limits.log_bytes, Ordering::Relaxed);
+        self.memory.refused = false;
+        self.scene = scene;
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// The cap on an instance's memory and tables.
+#[derive(Debug)]
+pub(super) struct MemoryCap {
+    limit_bytes: usize,
+    /// What the largest memory has grown to.
+    pub(super) grown_bytes: usize,
+    /// Whether growth was refused during this call, so that what follows can be told from an ordinary trap.
+    pub(super) refused: bool,
+}
+
+impl ResourceLimiter for MemoryCap {
+    fn memory_growing(
+        &mut self,
+        _now: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.limit_bytes;
+        self.refused |= !allowed;
+        if allowed {
+            self.grown_bytes = self.grown_bytes.max(desired);
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _now: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed = desired <= MAX_TABLE_ELEMENTS;
+        self.refused |= !allowed;
+        Ok(allowed)
+    }
+}
+
+pub(super) type Ctx<'a> = StoreContextMut<'a, Host>;
+
+/// Link everything that some plugin may import. What one plugin may import is decided when it is loaded.
+pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    types::link(linker)?;
+    log::link(linker)?;
+    kv::link(linker)?;
+    limiter::link(linker)?;
+    http_client::link(linker)
+}
+
+/// Count a host call; an error ends the guest's call.
+fn charge<'a>(store: &'a mut Ctx<'_>) -> wasmtime::Result<&'a mut Host> {
+    let host = store.data_mut();
+    match host.budget.host_calls.checked_sub(1) {
+        Some(left) => host.budget.host_calls = left,
+        None => {
+            return Err(wasmtime::Error::new(Fault::HostCalls(
+                host.context.limits.host_calls,
+            )));
+        }
+    }
+    Ok(host)
+}
+
+/// Count a host call and find what the running hook sees.
+fn enter<'a>(store: &'a mut Ctx<'_>) -> wasmtime::Result<&'a mut Scene> {
+    let host = charge(store)?;
+    scene_of(host.scene.as_mut())
+}
+
+fn scene_of<S>(scene: Option<S>) -> wasmtime::Result<S> {
+    scene.ok_or_else(|| {
+        wasmtime::Error::new(Fault::Output("used an exchange outside of a hook".into()))
+    })
+}

@@ -1,0 +1,64 @@
+//! What a plugin prints to stdout or stderr goes to the log, line by line, within the call's `log-bytes`.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+
+use super::log::{Spent, spend};
+use crate::observe::escape::escape;
+
+/// The stream behind a plugin's stdout and stderr.
+#[derive(Clone)]
+pub(super) struct LogStream {
+    plugin: Arc<str>,
+    log_bytes: Arc<AtomicUsize>,
+}
+
+impl LogStream {
+    pub(super) fn new(plugin: Arc<str>, log_bytes: Arc<AtomicUsize>) -> Self {
+        Self { plugin, log_bytes }
+    }
+}
+
+impl IsTerminal for LogStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LogStream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for LogStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        // Written in pieces of unknown size, so a line may come out as several; nothing is kept in between, since an
+        // instance can go at any time.
+        if spend(&self.log_bytes, bytes.len()) == Spent::Within {
+            let text = String::from_utf8_lossy(bytes);
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                tracing::info!(target: "plugin", plugin = &*self.plugin, "{}", escape(line));
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,340 @@
+//! One instance of a plugin: a store with its guest, and the hook functions found in it.
+//!
+//! Every call goes through [`Instance::call`]: it gives the guest its budget, runs it on a fiber so that it can wait and
+//! be made to yield, and turns whatever goes wrong into a [`Fault`]. After a fault the instance must be dropped.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, Instance as GuestInstance, Lift, Lower, Resource,
+    TypedFunc,
+};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+
+use super::bindings::{BodyDecision, ChunkDecision, Head, LogEntry, WireDecision, WireInterest};
+use super::component::Loaded;
+use super::engine::TICK;
+use super::fault::Fault;
+use super::host::{Context, Host, Scene};
+use super::interest::Interest;
+use super::spinning::{FREE_TICKS, Spinning};
+
+type Borrowed = Resource<Head>;
+type RequestFunc = TypedFunc<(Borrowed,), (WireDecision,)>;
+type RequestChunkFunc = TypedFunc<(Borrowed, Bytes, bool), (ChunkDecision,)>;
+type RequestWholeFunc = TypedFunc<(Borrowed, Bytes), (BodyDecision,)>;
+type ResponseFunc = TypedFunc<(Borrowed, Borrowed), (WireDecision,)>;
+type ResponseChunkFunc = TypedFunc<(Borrowed, Borrowed, Bytes, bool), (ChunkDecision,)>;
+type ResponseWholeFunc = TypedFunc<(Borrowed, Borrowed, Bytes), (BodyDecision,)>;
+type LogFunc = TypedFunc<(Borrowed, LogEntry), ()>;
+type InitFunc = TypedFunc<(String,), (Result<WireInterest, String>,)>;
+
+/// A guest and its store.
+pub(super) struct Instance {
+    store: Store<Host>,
+    hooks: Hooks,
+    /// What the plugin declared at `init`.
+    pub(super) declared: Interest,
+    /// Calls so far.
+    pub(super) calls: u32,
+}
+
+#[derive(Default)]
+struct Hooks {
+    on_request: Option<RequestFunc>,
+    on_request_chunk: Option<RequestChunkFunc>,
+    on_request_whole: Option<RequestWholeFunc>,
+    on_response: Option<ResponseFunc>,
+    on_response_chunk: Option<ResponseChunkFunc>,
+    on_response_whole: Option<ResponseWholeFunc>,
+    on_log: Option<LogFunc>,
+}
+
+/// Which way a hook looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// From the client to the upstream.
+    Request,
+    /// From the upstream to the client.
+    Response,
+}
+
+/// Why a fresh instance could not be had.
+#[derive(Debug)]
+pub(super) enum StartError {
+    /// The plugin said no to its configuration.
+    Refused(String),
+    /// It went wrong before that.
+    Fault(Fault),
+    /// A function has another type than the contract says.
+    Contract(String),
+}
+
+impl Instance {
+    /// Instantiate, and hand over the configuration.
+    pub(super) async fn start(
+        engine: &Engine,
+        loaded: &Loaded,
+        context: &Arc<Context>,
+        config: &str,
+    ) -> Result<Self, StartError> {
+        let mut store = new_store(engine, context);
+        let budget = ticks(context.limits.init_time);
+        store.data_mut().begin(None, budget);
+        store.set_epoch_deadline(1);
+        let made = with_wall_time(
+            context.limits.wall_time,
+            loaded.pre.instantiate_async(&mut store),
+        )
+        .await;
+        let instance = match made {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(error)) => {
+                return Err(StartError::Fault(fault_of(
+                    &store,
+                    &error,
+                    context.limits.init_time,
+                )));
+            }
+            Err(fault) => return Err(StartError::Fault(fault)),
+        };
+        let contract = |error: wasmtime::Error| StartError::Contract(format!("{error:#}"));
+        let hooks = Hooks::of(loaded, &instance, &mut store).map_err(contract)?;
+        let init: InitFunc = instance
+            .get_typed_func(&mut store, loaded.init)
+            .map_err(contract)?;
+        let mut instance = Self {
+            store,
+            hooks,
+            declared: Interest::NONE,
+            calls: 0,
+        };
+        let answer = instance
+            .call_within(&init, (config.to_owned(),), None, context.limits.init_time)
+            .await
+            .map_err(StartError::Fault)?;
+        let declared = answer.0.map_err(StartError::Refused)?;
+        instance.declared = Interest::from(declared).and(loaded.hooks);
+        Ok(instance)
+    }
+
+    /// Call `handle` of `on-request` or `on-response`.
+    pub(super) async fn head(
+        &mut self,
+        side: Side,
+        scene: Scene,
+    ) -> (Scene, Result<WireDecision, Fault>) {
+        match side {
+            Side::Request => match self.hooks.on_request {
+                Some(hook) => self.hook(&hook, (request(),), scene).await,
+                None => (scene, Ok(WireDecision::Next)),
+            },
+            Side::Response => match self.hooks.on_response {
+                Some(hook) => self.hook(&hook, (request(), response()), scene).await,
+                None => (scene, Ok(WireDecision::Next)),
+            },
+        }
+    }
+
+    /// Call `chunk` of `on-request-body` or `on-response-body`.
+    pub(super) async fn chunk(
+        &mut self,
+        side: Side,
+        scene: Scene,
+        data: Bytes,
+        end: bool,
+    ) -> (Scene, Result<ChunkDecision, Fault>) {
+        match side {
+            Side::Request => match self.hooks.on_request_chunk {
+                Some(hook) => self.hook(&hook, (request(), data, end), scene).await,
+                None => (scene, Ok(ChunkDecision::Pass)),
+            },
+            Side::Response => match self.hooks.on_response_chunk {
+                Some(hook) => {
+                    self.hook(&hook, (request(), response(), data, end), scene)
+                        .await
+                }
+                None => (scene, Ok(ChunkDecision::Pass)),
+            },
+        }
+    }
+
+    /// Call `whole` of `on-request-body` or `on-response-body`.
+    pub(super) async fn whole(
+        &mut self,
+        side: Side,
+        scene: Scene,
+        body: Bytes,
+    ) -> (Scene, Result<BodyDecision, Fault>) {
+        match side {
+            Side::Request => match self.hooks.on_request_whole {
+                Some(hook) => self.hook(&hook, (request(), body), scene).await,
+                None => (scene, Ok(BodyDecision::Pass)),
+            },
+            Side::Response => match self.hooks.on_response_whole {
+                Some(hook) => self.hook(&hook, (request(), response(), body), scene).await,
+                None => (scene, Ok(BodyDecision::Pass)),
+            },
+        }
+    }
+
+    /// Call `handle` of `on-log`.
+    pub(super) async fn log(&mut self, scene: Scene, entry: LogEntry) -> Result<(), Fault> {
+        let Some(hook) = self.hooks.on_log else {
+            return Ok(());
+        };
+        let time = self.store.data().context.limits.time;
+        let answer = self
+            .call_within(&hook, (request(), entry), Some(scene), time)
+            .await;
+        self.store.data_mut().scene = None;
+        answer
+    }
+
+    /// Bytes of linear memory that the guest has grown to.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().memory.grown_bytes
+    }
+
+    /// Call a hook. The scene comes back with whatever the guest did to it, also after a fault.
+    async fn hook<P, R>(
+        &mut self,
+        hook: &TypedFunc<P, (R,)>,
+        params: P,
+        scene: Scene,
+    ) -> (Scene, Result<R, Fault>)
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: Lift + Send + Sync + 'static,
+    {
+        let time = self.store.data().context.limits.time;
+        let answer = self.call_within(hook, params, Some(scene), time).await;
+        let scene = self.store.data_mut().scene.take();
+        (
+            scene.expect("the call put it there and host functions only borrow it"),
+            answer.map(|(answer,)| answer),
+        )
+    }
+
+    async fn call_within<P, R>(
+        &mut self,
+        function: &TypedFunc<P, R>,
+        params: P,
+        scene: Option<Scene>,
+        time: Duration,
+    ) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        self.calls = self.calls.saturating_add(1);
+        self.store.data_mut().begin(scene, ticks(time));
+        self.store.set_epoch_deadline(1);
+        let wall_time = self.store.data().context.limits.wall_time;
+        let answer = with_wall_time(wall_time, function.call_async(&mut self.store, params)).await;
+        self.store.data_mut().budget.spinning = None;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(fault_of(&self.store, &error, time)),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+impl Hooks {
+    fn of(
+        loaded: &Loaded,
+        instance: &GuestInstance,
+        store: &mut Store<Host>,
+    ) -> wasmtime::Result<Self> {
+        let exports = &loaded.exports;
+        Ok(Self {
+            on_request: typed(instance, store, exports.on_request.as_ref())?,
+            on_request_chunk: typed(instance, store, exports.on_request_chunk.as_ref())?,
+            on_request_whole: typed(instance, store, exports.on_request_whole.as_ref())?,
+            on_response: typed(instance, store, exports.on_response.as_ref())?,
+            on_response_chunk: typed(instance, store, exports.on_response_chunk.as_ref())?,
+            on_response_whole: typed(instance, store, exports.on_response_whole.as_ref())?,
+            on_log: typed(instance, store, exports.on_log.as_ref())?,
+        })
+    }
+}
+
+fn typed<P, R>(
+    instance: &GuestInstance,
+    store: &mut Store<Host>,
+    export: Option<&ComponentExportIndex>,
+) -> wasmtime::Result<Option<TypedFunc<P, R>>>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    export
+        .map(|export| instance.get_typed_func(&mut *store, export))
+        .transpose()
+}
+
+fn request() -> Borrowed {
+    Resource::new_borrow(0)
+}
+
+fn response() -> Borrowed {
+    Resource::new_borrow(1)
+}
+
+fn new_store(engine: &Engine, context: &Arc<Context>) -> Store<Host> {
+    let mut store = Store::new(engine, Host::new(context));
+    store.limiter(|host| &mut host.memory);
+    store.set_hostcall_fuel(context.limits.output_bytes);
+    store.epoch_deadline_callback(|mut store| {
+        let budget = &mut store.data_mut().budget;
+        budget.used_ticks += 1;
+        if budget.used_ticks > budget.ticks {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        if budget.used_ticks <= FREE_TICKS {
+            return Ok(UpdateDeadline::Yield(1));
+        }
+        budget.spinning.get_or_insert_with(Spinning::begin);
+        Ok(UpdateDeadline::YieldCustom(1, Spinning::pause()))
+    });
+    store
+}
+
+/// CPU time in ticks. The first tick comes at any moment of it, so one more than whole.
+fn ticks(time: Duration) -> u32 {
+    let whole = time.as_nanos().div_ceil(TICK.as_nanos());
+    u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// Wait, but not for ever. Most calls return at the first poll and need no timer.
+async fn with_wall_time<F: Future>(limit: Duration, future: F) -> Result<F::Output, Fault> {
+    let mut future = pin!(future);
+    let first = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+    match first {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => tokio::time::timeout(limit, future)
+            .await
+            .map_err(|_| Fault::WallTime(limit)),
+    }
+}
+
+fn fault_of(store: &Store<Host>, error: &wasmtime::Error, time: Duration) -> Fault {
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return fault.clone();
+    }
+    let host = store.data();
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Fault::Time(time),
+        Some(Trap::StackOverflow) => Fault::Stack,
+        // An allocator that is refused memory ends in `unreachable`; only the refusal tells it from a panic.
+        _ if host.memory.refused => Fault::Memory(host.context.limits.memory_bytes),
+        Some(_) => Fault::Trap(format!("{error:#}")),
+        None => Fault::Output(format!("{error:#}")),
+    }
+}

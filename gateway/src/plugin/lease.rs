@@ -1,0 +1,155 @@
+//! The lease that a hook call takes on an instance. The instance is spoiled from the start of a call until it returned
+//! well; on drop it goes back to its pool, or to the thread that drops instances.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::bindings::{BodyDecision, ChunkDecision, LogEntry, WireDecision};
+use super::fault::Fault;
+use super::host::Scene;
+use super::instance::{Instance, Side};
+use super::pool::Pool;
+
+/// A hook, as calls are counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Hook {
+    Request,
+    RequestBody,
+    Response,
+    ResponseBody,
+    Log,
+}
+
+/// Names of the hooks in metrics, by [`Hook`].
+pub(super) const HOOKS: [&str; 5] = [
+    "on-request",
+    "on-request-body",
+    "on-response",
+    "on-response-body",
+    "on-log",
+];
+
+/// An instance for one call after another, given back on drop.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    /// There until the drop.
+    instance: Option<Instance>,
+    spoiled: bool,
+}
+
+impl Lease {
+    pub(super) fn new(pool: Arc<Pool>, instance: Instance) -> Self {
+        Self {
+            pool,
+            instance: Some(instance),
+            spoiled: false,
+        }
+    }
+
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    pub(super) async fn head(
+        &mut self,
+        side: Side,
+        scene: Scene,
+    ) -> (Scene, Result<WireDecision, Fault>) {
+        let started = Instant::now();
+        let (scene, result) = self.enter().head(side, scene).await;
+        self.leave(
+            hook(side, Hook::Request, Hook::Response),
+            started,
+            Some(&scene),
+            &result,
+        );
+        (scene, result)
+    }
+
+    pub(super) async fn chunk(
+        &mut self,
+        side: Side,
+        scene: Scene,
+        data: Bytes,
+        end: bool,
+    ) -> (Scene, Result<ChunkDecision, Fault>) {
+        let started = Instant::now();
+        let (scene, result) = self.enter().chunk(side, scene, data, end).await;
+        self.leave(
+            hook(side, Hook::RequestBody, Hook::ResponseBody),
+            started,
+            Some(&scene),
+            &result,
+        );
+        (scene, result)
+    }
+
+    pub(super) async fn whole(
+        &mut self,
+        side: Side,
+        scene: Scene,
+        body: Bytes,
+    ) -> (Scene, Result<BodyDecision, Fault>) {
+        let started = Instant::now();
+        let (scene, result) = self.enter().whole(side, scene, body).await;
+        self.leave(
+            hook(side, Hook::RequestBody, Hook::ResponseBody),
+            started,
+            Some(&scene),
+            &result,
+        );
+        (scene, result)
+    }
+
+    pub(super) async fn log(&mut self, scene: Scene, entry: LogEntry) -> Result<(), Fault> {
+        let started = Instant::now();
+        let result = self.enter().log(scene, entry).await;
+        self.leave(Hook::Log, started, None, &result);
+        result
+    }
+
+    /// The instance, spoiled until [`Lease::leave`] says otherwise: this future may be dropped at any await.
+    fn enter(&mut self) -> &mut Instance {
+        self.spoiled = true;
+        self.instance
+            .as_mut()
+            .expect("a lease has its instance until it is dropped")
+    }
+
+    fn leave<T>(
+        &mut self,
+        hook: Hook,
+        started: Instant,
+        scene: Option<&Scene>,
+        result: &Result<T, Fault>,
+    ) {
+        self.spoiled = result.is_err();
+        let time = started.elapsed();
+        self.pool.note(hook, time, result.as_ref().err());
+        if let Some(scene) = scene {
+            scene.request.facts.add_time(
+                scene.slot,
+                u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            );
+        }
+    }
+}
+
+fn hook(side: Side, request: Hook, response: Hook) -> Hook {
+    match side {
+        Side::Request => request,
+        Side::Response => response,
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        match self.instance.take() {
+            Some(instance) if self.spoiled => self.pool.bury(instance),
+            Some(instance) => self.pool.release(instance),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The plugin runtime: sandboxed components, their instances, and the chains that they form.
+//!
+//! In reading order: what hooks see ([`head`]) and what they answer ([`Interest`], [`Fault`]); how bytes become a
+//! loaded component (`engine`, `cache`, `component`); how an instance is made, leased, called and thrown away
+//! (`host`, `instance`, `pool`, `lease`); how plugins stand in a row (`chain`, `step`, `body`).
+//!
+//! Promises: a plugin never gets more time, memory or reach than its limits and grants say; an instance counts as
+//! spoiled until its call has returned; whatever a plugin hands over is checked before it is used. This is the only
+//! place that names wasmtime. It knows neither routes nor upstreams: calls to other services go through [`Fetch`].
+
+mod bindings;
+mod body;
+mod cache;
+mod chain;
+mod component;
+mod engine;
+mod fault;
+mod head;
+mod host;
+mod instance;
+mod interest;
+mod lease;
+mod pool;
+mod runtime;
+mod spinning;
+mod step;
+mod suspension;
+
+pub use bindings::{LogEntry, PluginTime};
+pub use chain::{Chain, ChainError, Decision, Hurry, Request, Response, Run};
+pub use engine::MAX_COMPONENT_BYTES;
+pub use fault::Fault;
+pub use head::{Facts, RequestHead, ResponseHead};
+pub use host::{Fetch, FetchCall, FetchFailure, FetchReply};
+pub use interest::Interest;
+pub use pool::{Pool, PoolStatus};
+pub use runtime::{LoadError, LoadedComponent, PoolSpec, Runtime, RuntimeParts};

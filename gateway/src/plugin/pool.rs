@@ -1,0 +1,314 @@
+//! The instances of one plugin with one configuration.
+//!
+//! Per worker a LIFO list of idle instances, so that a warm one is used again and nothing is shared on the way. One that
+//! trapped, ran out of time or whose client left is dropped, and half-run state never meets another exchange.
+//! Instances are dropped by a thread of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+
+use super::cache::hex;
+use super::component::Loaded;
+use super::fault::Fault;
+use super::host::Context;
+use super::instance::{Instance, StartError};
+use super::interest::Interest;
+use super::lease::{HOOKS, Hook, Lease};
+use super::suspension::Suspension;
+use crate::config::{Isolation, OnFault};
+use crate::observe::escape::escape;
+use crate::observe::metrics::{HookMetrics, PluginMetrics};
+use crate::worker;
+
+/// Calls after which an instance is retired, so that whatever it leaks stays bounded; less up to a quarter, so that
+/// instances that began together do not end together.
+const RETIRE_AFTER_CALLS: u32 = 100_000;
+/// How long an instance stays idle before it is retired.
+const RETIRE_AFTER_IDLE: Duration = Duration::from_secs(60);
+/// Fault messages of one plugin in the log: one in this time, with the number of those left out.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The instances of one plugin with one configuration.
+pub struct Pool {
+    engine: Engine,
+    loaded: Arc<Loaded>,
+    context: Arc<Context>,
+    config: String,
+    on_fault: OnFault,
+    isolation: Isolation,
+    declared: Interest,
+    idle: Box<[Mutex<Vec<Idle>>]>,
+    busy: Semaphore,
+    suspension: Suspension,
+    metrics: Arc<PluginMetrics>,
+    /// By [`Hook`].
+    hook_metrics: [Arc<HookMetrics>; 5],
+    graveyard: Sender<Grave>,
+    born: Instant,
+    /// When a fault was logged last, in milliseconds since `born`, and how many were not since.
+    logged_ms: AtomicU64,
+    unlogged: AtomicU64,
+}
+
+/// What goes to the thread that drops instances.
+pub(super) struct Grave(#[expect(dead_code, reason = "only its drop counts")] Instance);
+
+struct Idle {
+    instance: Instance,
+    since: Instant,
+}
+
+/// How a pool stands, for the admin listener.
+#[derive(Debug, Clone)]
+pub struct PoolStatus {
+    /// The plugin's name in the configuration.
+    pub plugin: String,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    /// Hooks that the component exports.
+    pub exports: Vec<&'static str>,
+    /// Hooks that the plugin asked for at `init`.
+    pub interest: Vec<&'static str>,
+    /// Idle instances.
+    pub idle: usize,
+    /// Instances in a call.
+    pub busy: usize,
+    /// Whether the plugin is left alone after repeated faults.
+    pub suspended: bool,
+}
+
+/// What a pool is made of.
+pub(super) struct PoolParts {
+    pub(super) engine: Engine,
+    pub(super) loaded: Arc<Loaded>,
+    pub(super) context: Arc<Context>,
+    pub(super) config: String,
+    pub(super) on_fault: OnFault,
+    pub(super) isolation: Isolation,
+    pub(super) metrics: Arc<PluginMetrics>,
+    pub(super) graveyard: Sender<Grave>,
+}
+
+impl Pool {
+    /// Make a pool with a warm instance for each worker. A plugin that can't start, or refuses its configuration, is
+    /// found out here, at load.
+    pub(super) async fn new(parts: PoolParts) -> Result<Self, StartError> {
+        let PoolParts {
+            engine,
+            loaded,
+            context,
+            config,
+            on_fault,
+            isolation,
+            metrics,
+            graveyard,
+        } = parts;
+        let first = Instance::start(&engine, &loaded, &context, &config).await?;
+        let declared = first.declared;
+        let idle: Box<[_]> = (0..worker::count())
+            .map(|_| Mutex::new(Vec::new()))
+            .collect();
+        let mut warm = Some(first);
+        // The last shard belongs to the control thread, which serves nobody.
+        let of_workers = &idle[..idle.len().saturating_sub(1).max(1)];
+        for shard in of_workers.iter().filter(|_| isolation == Isolation::Reuse) {
+            let instance = match warm.take() {
+                Some(instance) => instance,
+                None => Instance::start(&engine, &loaded, &context, &config).await?,
+            };
+            shard.lock().push(Idle {
+                instance,
+                since: Instant::now(),
+            });
+        }
+        Ok(Self {
+            busy: Semaphore::new(context.limits.instances),
+            engine,
+            loaded,
+            context,
+            config,
+            on_fault,
+            isolation,
+            declared,
+            idle,
+            suspension: Suspension::default(),
+            hook_metrics: HOOKS.map(|hook| metrics.hook(hook)),
+            metrics,
+            graveyard,
+            born: Instant::now(),
+            logged_ms: AtomicU64::new(0),
+            unlogged: AtomicU64::new(0),
+        })
+    }
+
+    /// The plugin's name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.context.name
+    }
+
+    /// What the plugin asked for at `init`.
+    pub(super) fn declared(&self) -> Interest {
+        self.declared
+    }
+
+    /// Hooks that the component exports.
+    pub(super) fn exports(&self) -> Interest {
+        self.loaded.hooks
+    }
+
+    pub(super) fn on_fault(&self) -> OnFault {
+        self.on_fault
+    }
+
+    pub(super) fn buffered_body_bytes(&self) -> usize {
+        self.context.limits.buffered_body_bytes
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        PoolStatus {
+            plugin: self.context.name.to_string(),
+            digest: hex(&self.loaded.digest),
+            exports: self.loaded.hooks.names(),
+            interest: self.declared.names(),
+            idle: self.idle.iter().map(|shard| shard.lock().len()).sum(),
+            busy: self
+                .context
+                .limits
+                .instances
+                .saturating_sub(self.busy.available_permits()),
+            suspended: self.suspension.is_suspended(),
+        }
+    }
+
+    /// An instance for the caller alone: a warm one if there is one.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Fault> {
+        self.suspension.admit()?;
+        let limits = &self.context.limits;
+        let permit = match self.busy.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let permit = tokio::time::timeout(limits.instance_wait, self.busy.acquire()).await;
+                match permit {
+                    Ok(Ok(permit)) => permit,
+                    _ => return Err(Fault::Busy(limits.instances)),
+                }
+            }
+        };
+        let warm = worker::shard(&self.idle).lock().pop();
+        let instance = match warm {
+            Some(idle) => idle.instance,
+            None => self.start().await?,
+        };
+        // From here on the lease's drop gives the permit back.
+        permit.forget();
+        Ok(Lease::new(Arc::clone(self), instance))
+    }
+
+    async fn start(&self) -> Result<Instance, Fault> {
+        let started =
+            Instance::start(&self.engine, &self.loaded, &self.context, &self.config).await;
+        started.map_err(|error| match error {
+            StartError::Fault(fault) => fault,
+            StartError::Refused(text) | StartError::Contract(text) => Fault::Start(text),
+        })
+    }
+
+    /// Take back an instance that is as good as new.
+    pub(super) fn release(&self, instance: Instance) {
+        self.busy.add_permits(1);
+        let now = Instant::now();
+        let tired = instance.calls >= retirement(&self.context, self.born)
+            || instance.memory_bytes() > self.context.limits.memory_bytes / 4 * 3;
+        if tired || self.isolation == Isolation::PerRequest {
+            self.discard(instance);
+            return;
+        }
+        let stale = {
+            let mut idle = worker::shard(&self.idle).lock();
+            idle.push(Idle {
+                instance,
+                since: now,
+            });
+            // The list is a stack, so the one that has been idle longest lies at the bottom.
+            let oldest = idle
+                .first()
+                .is_some_and(|oldest| now.duration_since(oldest.since) > RETIRE_AFTER_IDLE);
+            oldest.then(|| idle.remove(0))
+        };
+        if let Some(stale) = stale {
+            self.discard(stale.instance);
+        }
+    }
+
+    /// Take back an instance that must not be used again.
+    pub(super) fn bury(&self, instance: Instance) {
+        self.busy.add_permits(1);
+        self.discard(instance);
+    }
+
+    /// Take note of how a call went.
+    pub(super) fn note(&self, hook: Hook, time: Duration, fault: Option<&Fault>) {
+        self.suspension.note(fault);
+        self.hook_metrics[hook as usize].count(time);
+    }
+
+    fn discard(&self, instance: Instance) {
+        // Without the thread, at the end of the process, it is dropped here.
+        let _ = self.graveyard.send(Grave(instance));
+    }
+
+    /// Count a fault and tell the log, but not more often than makes sense.
+    pub(super) fn report(&self, fault: &Fault) {
+        self.metrics.faults.count(fault.kind());
+        if self.on_fault == OnFault::Skip {
+            self.metrics.skips.inc();
+        }
+        let now_ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX) + 1;
+        let logged_ms = self.logged_ms.load(Ordering::Relaxed);
+        let interval_ms = LOG_INTERVAL.as_millis() as u64;
+        if logged_ms != 0 && now_ms < logged_ms + interval_ms {
+            self.unlogged.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.logged_ms.store(now_ms, Ordering::Relaxed);
+        let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
+        let plugin = &*self.context.name;
+        let policy = match self.on_fault {
+            OnFault::Deny => "deny",
+            OnFault::Skip => "skip",
+        };
+        tracing::error!(
+            plugin,
+            kind = fault.kind(),
+            policy,
+            unlogged,
+            "plugin fault: {}",
+            escape(&fault.to_string())
+        );
+    }
+}
+
+fn retirement(context: &Context, born: Instant) -> u32 {
+    // Where in the last quarter: any number will do that differs between pools and moments.
+    let jitter = context.name.len() as u32 * 7919 + born.elapsed().subsec_nanos();
+    RETIRE_AFTER_CALLS - jitter % (RETIRE_AFTER_CALLS / 4)
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for shard in &mut self.idle {
+            for idle in shard.get_mut().drain(..) {
+                let _ = self.graveyard.send(Grave(idle.instance));
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! One plugin's part in an exchange: call its hooks on a message, and make of the answer what the chain goes on with.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode, header};
+
+use super::bindings::{BodyDecision, LocalResponse, WireDecision};
+use super::body::{Begun, CollectError, HookBody, Stage, Whole};
+use super::chain::{ChainError, Request, Response, Run};
+use super::fault::Fault;
+use super::head::{Field, RequestHead, ResponseHead, append_header, final_status};
+use super::host::{Access, Scene};
+use super::instance::Side;
+use super::interest::Interest;
+use super::lease::Lease;
+use super::pool::Pool;
+use crate::body::Body;
+use crate::config::OnFault;
+
+/// What became of a step that a plugin may have answered.
+pub(super) enum Step<T> {
+    /// The message goes on.
+    Next(T),
+    /// The plugin answered.
+    Respond(Response),
+}
+
+/// The request passes one plugin.
+pub(super) async fn request_step(
+    run: &mut Run,
+    slot: usize,
+    pool: &Arc<Pool>,
+    mut request: Request,
+) -> Result<Step<Request>, ChainError> {
+    if run.interests[slot].wants(Interest::REQUEST) {
+        let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&request.head));
+        run.lend();
+        let (head, decision) =
+            head_hook(pool, Side::Request, scene_of_request(request.head, slot)).await;
+        request.head = head.request;
+        run.request = Some(Arc::clone(&request.head));
+        match settle(pool, decision)? {
+            Some(WireDecision::Next) => {}
+            Some(WireDecision::NextWith(interest)) => {
+                run.interests[slot] = Interest::from(interest).and(pool.exports());
+            }
+            Some(WireDecision::Respond(local)) => return respond(pool, local).map(Step::Respond),
+            None => {
+                run.interests[slot] = Interest::NONE;
+                request.head = original.unwrap_or(request.head);
+            }
+        }
+    }
+    let interest = run.interests[slot];
+    if interest.wants(Interest::REQUEST_WHOLE) {
+        return request_whole(run, slot, pool, request).await;
+    }
+    if interest.wants(Interest::REQUEST_CHUNKS) && !http_body::Body::is_end_stream(&request.body) {
+        let seen = scene(&request.head, Access::Read, None, slot);
+        if let Some(lease) = settle(pool, pool.lease().await)? {
+            Arc::make_mut(&mut request.head)
+                .headers
+                .remove(header::CONTENT_LENGTH);
+            request.body = wrap(lease, seen, Side::Request, request.body);
+        }
+    }
+    Ok(Step::Next(request))
+}
+
+async fn request_whole(
+    run: &mut Run,
+    slot: usize,
+    pool: &Arc<Pool>,
+    request: Request,
+) -> Result<Step<Request>, ChainError> {
+    let mut whole = collect(pool, request.body).await?;
+    run.lend();
+    let scene = scene_of_request(request.head, slot);
+    let (scene, decision) = whole_hook(pool, Side::Request, scene, &whole).await;
+    let mut head = scene.request;
+    run.request = Some(Arc::clone(&head));
+    match settle(pool, decision)? {
+        Some(BodyDecision::Pass) | None => {}
+        Some(BodyDecision::Replace(data)) => {
+            whole.data = data.into();
+            Arc::make_mut(&mut head)
+                .headers
+                .remove(header::CONTENT_LENGTH);
+        }
+        Some(BodyDecision::Respond(local)) => return respond(pool, local).map(Step::Respond),
+    }
+    Ok(Step::Next(Request {
+        head,
+        body: whole.into_body(),
+    }))
+}
+
+/// The response passes one plugin.
+pub(super) async fn response_step(
+    run: &mut Run,
+    slot: usize,
+    pool: &Arc<Pool>,
+    request: &Arc<RequestHead>,
+    mut response: Response,
+) -> Result<Response, ChainError> {
+    if run.interests[slot].wants(Interest::RESPONSE) {
+        let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&response.head));
+        let seen = scene(request, Access::Read, Some(response.head), slot);
+        let (seen, decision) = head_hook(pool, Side::Response, seen).await;
+        let head = seen.response.ok_or_else(|| lost(pool))?;
+        match settle(pool, decision)? {
+            Some(WireDecision::Next) => response.head = head,
+            Some(WireDecision::NextWith(interest)) => {
+                response.head = head;
+                run.interests[slot] = Interest::from(interest).and(pool.exports());
+            }
+            Some(WireDecision::Respond(local)) => return respond(pool, local),
+            None => {
+                run.interests[slot] = Interest::NONE;
+                response.head = original.unwrap_or(head);
+            }
+        }
+    }
+    let interest = run.interests[slot];
+    if has_no_body(request, &response) {
+        return Ok(response);
+    }
+    if interest.wants(Interest::RESPONSE_WHOLE) {
+        return response_whole(slot, pool, request, response).await;
+    }
+    if interest.wants(Interest::RESPONSE_CHUNKS)
+        && let Some(lease) = settle(pool, pool.lease().await)?
+    {
+        Arc::make_mut(&mut response.head)
+            .headers
+            .remove(header::CONTENT_LENGTH);
+        let mut seen = scene(
+            request,
+            Access::Read,
+            Some(Arc::clone(&response.head)),
+            slot,
+        );
+        seen.response_access = Access::Read;
+        response.body = wrap(lease, seen, Side::Response, response.body);
+    }
+    Ok(response)
+}
+
+async fn response_whole(
+    slot: usize,
+    pool: &Arc<Pool>,
+    request: &Arc<RequestHead>,
+    response: Response,
+) -> Result<Response, ChainError> {
+    let mut whole = collect(pool, response.body).await?;
+    let seen = scene(request, Access::Read, Some(response.head), slot);
+    let (seen, decision) = whole_hook(pool, Side::Response, seen, &whole).await;
+    let mut head = seen.response.ok_or_else(|| lost(pool))?;
+    match settle(pool, decision)? {
+        Some(BodyDecision::Pass) | None => {}
+        Some(BodyDecision::Replace(data)) => {
+            whole.data = data.into();
+            Arc::make_mut(&mut head)
+                .headers
+                .remove(header::CONTENT_LENGTH);
+        }
+        Some(BodyDecision::Respond(local)) => return respond(pool, local),
+    }
+    Ok(Response {
+        head,
+        body: whole.into_body(),
+    })
+}
+
+/// RFC 9112 6.3: no body follows, whatever the fields say.
+fn has_no_body(request: &RequestHead, response: &Response) -> bool {
+    let status = response.head.status;
+    request.facts.method == Method::HEAD
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+}
+
+fn scene_of_request(head: Arc<RequestHead>, slot: usize) -> Scene {
+    Scene {
+        request: head,
+        request_access: Access::Edit,
+        response: None,
+        response_access: Access::Read,
+        slot,
+    }
+}
+
+/// What a hook sees that may not change the request.
+pub(super) fn scene(
+    request: &Arc<RequestHead>,
+    request_access: Access,
+    response: Option<Arc<ResponseHead>>,
+    slot: usize,
+) -> Scene {
+    Scene {
+        request: Arc::clone(request),
+        request_access,
+        response,
+        response_access: Access::Edit,
+        slot,
+    }
+}
+
+async fn head_hook(
+    pool: &Arc<Pool>,
+    side: Side,
+    scene: Scene,
+) -> (Scene, Result<WireDecision, Fault>) {
+    match pool.lease().await {
+        Ok(mut lease) => lease.head(side, scene).await,
+        Err(fault) => (scene, Err(fault)),
+    }
+}
+
+async fn whole_hook(
+    pool: &Arc<Pool>,
+    side: Side,
+    scene: Scene,
+    whole: &Whole,
+) -> (Scene, Result<BodyDecision, Fault>) {
+    match pool.lease().await {
+        Ok(mut lease) => lease.whole(side, scene, whole.data.clone()).await,
+        Err(fault) => (scene, Err(fault)),
+    }
+}
+
+async fn collect(pool: &Arc<Pool>, body: Body) -> Result<Whole, ChainError> {
+    let limit_bytes = pool.buffered_body_bytes();
+    Whole::collect(body, limit_bytes)
+        .await
+        .map_err(|error| match error {
+            CollectError::TooLarge => ChainError::TooLarge {
+                plugin: pool.name().clone(),
+                limit_bytes,
+            },
+            CollectError::Body(error) => ChainError::Body(error),
+        })
+}
+
+fn wrap(lease: Lease, scene: Scene, side: Side, body: Body) -> Body {
+    HookBody::wrap(
+        body,
+        Stage {
+            lease,
+            scene,
+            side,
+            begun: Begun::NotYet,
+        },
+    )
+}
+
+/// What a call's end means by the plugin's policy: `None` is a fault that is skipped.
+fn settle<T>(pool: &Arc<Pool>, result: Result<T, Fault>) -> Result<Option<T>, ChainError> {
+    let fault = match result {
+        Ok(value) => return Ok(Some(value)),
+        Err(fault) => fault,
+    };
+    pool.report(&fault);
+    match pool.on_fault() {
+        OnFault::Skip => Ok(None),
+        OnFault::Deny => Err(ChainError::Fault {
+            plugin: pool.name().clone(),
+            fault,
+        }),
+    }
+}
+
+/// A plugin's own response, checked. What is wrong with it is a fault, and one that can't be skipped: the plugin meant to stop
+/// the exchange here.
+fn respond(pool: &Arc<Pool>, local: LocalResponse) -> Result<Response, ChainError> {
+    checked_response(local).map_err(|text| {
+        let fault = Fault::Output(text);
+        pool.report(&fault);
+        ChainError::Fault {
+            plugin: pool.name().clone(),
+            fault,
+        }
+    })
+}
+
+fn checked_response(local: LocalResponse) -> Result<Response, String> {
+    let status = final_status(local.status)
+        .ok_or_else(|| format!("answered with status {}", local.status))?;
+    let mut headers = http::HeaderMap::with_capacity(local.headers.len().min(64));
+    for header in &local.headers {
+        Field::checked(&header.name, &header.value)
+            .and_then(|field| append_header(&mut headers, field))
+            .map_err(|error| {
+                format!(
+                    "answered with a header that is refused ({error:?}): {:?}",
+                    clipped(&header.name)
+                )
+            })?;
+    }
+    let head = ResponseHead {
+        status,
+        headers,
+        from_upstream: false,
+    };
+    Ok(Response {
+        head: Arc::new(head),
+        body: Body::full(local.body),
+    })
+}
+
+fn clipped(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+fn lost(pool: &Pool) -> ChainError {
+    let fault = Fault::Output("the response head was lost".into());
+    ChainError::Fault {
+        plugin: pool.name().clone(),
+        fault,
+    }
+}

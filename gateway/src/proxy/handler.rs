@@ -1,0 +1,324 @@
+//! The walk. Read [`handle`] from top to bottom; everything else is called from there.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri};
+use http_body::Body as _;
+
+use super::activity::Activity;
+use super::body::{RequestBody, ResponseBody};
+use super::exchange::{Exchange, LogQueue, Record};
+use super::failure::Failure;
+use super::fields::{self, Trailers};
+use super::forwarded::{self, Sender};
+use super::{ids, target};
+use crate::body::Body;
+use crate::observe::Metrics;
+use crate::plugin::{self, Decision, Facts, Hurry, RequestHead, ResponseHead};
+use crate::route::{self, NoMatch};
+use crate::snapshot::{Route, Snapshot};
+use crate::worker;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every request needs.
+pub struct Proxy {
+    /// The generation that serves now.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
+    /// By worker.
+    pub log_queues: Box<[LogQueue]>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its address.
+    pub ip: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Told of every exchange.
+    pub activity: Arc<Activity>,
+}
+
+/// One request, from head to response head. It never fails; the exchange goes on with the response's body.
+pub async fn handle(proxy: &Proxy, client: &Client, request: Request<Body>) -> Response<Body> {
+    let snapshot = proxy.snapshot.load_full();
+    let facts = begin(&snapshot, client, &request);
+    let queue = worker::shard(&proxy.log_queues).clone();
+    let mut exchange = Exchange::begin(
+        snapshot,
+        facts,
+        client.activity.begin(),
+        &proxy.metrics,
+        queue,
+    );
+    let response = walk(&mut exchange, client, request).await;
+    finish(exchange, response)
+}
+
+async fn walk(
+    exchange: &mut Exchange,
+    client: &Client,
+    request: Request<Body>,
+) -> plugin::Response {
+    let Exchange { run, record } = exchange;
+    let (index, request, trailers) = match admit(record, client, request) {
+        Ok(admitted) => admitted,
+        Err(failure) => return record.fail(&failure),
+    };
+    let snapshot = Arc::clone(&record.snapshot);
+    let route = &snapshot.routes[index];
+    let hurry = route.timeout.map_or(Hurry::None, |_| Hurry::TimeLimit);
+    *run = route.chain.begin(hurry);
+    let response = match forward(run, record, route, request, trailers).await {
+        Ok(response) => response,
+        Err(failure) => record.fail(&failure),
+    };
+    let failed = |error| record.fail(&Failure::on_response(error));
+    route.chain.on_response(run, response, &failed).await
+}
+
+/// Through the chain, to the upstream, within the route's time.
+async fn forward(
+    run: &mut plugin::Run,
+    record: &mut Record,
+    route: &Route,
+    request: plugin::Request,
+    trailers: Trailers,
+) -> Result<plugin::Response, Failure> {
+    let Some(limit) = route.timeout else {
+        return request_walk(run, record, route, request, trailers).await;
+    };
+    let walk = request_walk(run, record, route, request, trailers);
+    tokio::time::timeout(limit, walk)
+        .await
+        .unwrap_or(Err(Failure::Timeout(limit)))
+}
+
+async fn request_walk(
+    run: &mut plugin::Run,
+    record: &mut Record,
+    route: &Route,
+    request: plugin::Request,
+    trailers: Trailers,
+) -> Result<plugin::Response, Failure> {
+    match route
+        .chain
+        .on_request(run, request)
+        .await
+        .map_err(Failure::on_request)?
+    {
+        Decision::Next(request) => send(record, route, request, trailers).await,
+        Decision::Respond(response) => Ok(response),
+    }
+}
+
+/// What is known before the request is looked at.
+fn begin(snapshot: &Snapshot, client: &Client, request: &Request<Body>) -> Facts {
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
+    let host = || {
+        request
+            .headers()
+            .get(HOST)
+            .map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned())
+    };
+    Facts {
+        id: ids::next(),
+        started: SystemTime::now(),
+        clock: Instant::now(),
+        client_ip: forwarded::client_ip(request.headers(), client.ip, &snapshot.trusted_proxies),
+        protocol: request.version(),
+        scheme: client.scheme,
+        authority: authority.or_else(host).unwrap_or_default(),
+        method: request.method().clone(),
+        target: request
+            .uri()
+            .path_and_query()
+            .cloned()
+            .unwrap_or(PathAndQuery::from_static("/")),
+        route: Arc::clone(&snapshot.no_route),
+        params: Vec::new(),
+        times: Box::default(),
+        normalise: |path| {
+            route::normalise(path)
+                .ok()
+                .map(std::borrow::Cow::into_owned)
+        },
+        notes: parking_lot::Mutex::default(),
+    }
+}
+
+/// Check the request, find its route, and give it the one form in which plugins and upstream will see it.
+fn admit(
+    record: &mut Record,
+    client: &Client,
+    request: Request<Body>,
+) -> Result<(usize, plugin::Request, Trailers), Failure> {
+    let snapshot = Arc::clone(&record.snapshot);
+    let target = target::read(&request, snapshot.limits.uri_bytes)?;
+    if request.headers().len() > snapshot.limits.headers {
+        return Err(Failure::HeadersTooLarge);
+    }
+    let (mut parts, body) = request.into_parts();
+    let (path, host) = (target.path.path(), target.authority.as_str());
+    let matched = snapshot
+        .table
+        .find(host, path, &parts.method, &parts.headers)
+        .map_err(|none| match none {
+            NoMatch::NotFound => Failure::NoRoute,
+            NoMatch::Method { allow } => Failure::MethodNotAllowed { allow },
+        })?;
+    let route = &snapshot.routes[matched.index];
+    let rewritten = route.rewrite.apply(path, &matched.params);
+    let to_upstream = if rewritten == path {
+        target.path.clone()
+    } else {
+        let text = target.path.query().map_or_else(
+            || rewritten.to_string(),
+            |query| format!("{rewritten}?{query}"),
+        );
+        PathAndQuery::try_from(text).map_err(|_| Failure::BadTarget)?
+    };
+    record.route = Some(matched.index);
+    let facts =
+        Arc::get_mut(&mut record.facts).expect("nobody else has it before the chain begins");
+    facts.route = Arc::clone(&route.name);
+    facts.params = matched
+        .params
+        .iter(path)
+        .map(|(name, value)| (name.into(), value.to_owned()))
+        .collect();
+    facts.times = route.chain.times_of_exchange();
+    facts.authority = host.to_owned();
+
+    let trailers = fields::strip_request(&mut parts.headers);
+    let sender = Sender {
+        peer: client.ip,
+        scheme: client.scheme,
+        authority: host,
+    };
+    forwarded::set(&mut parts.headers, sender, &snapshot.trusted_proxies);
+    set_request_id(&mut parts.headers, &facts.id);
+    fields::add_via(&mut parts.headers, parts.version);
+    facts.target = target.path.clone();
+    let head = RequestHead {
+        method: parts.method,
+        target: to_upstream,
+        headers: parts.headers,
+        facts: Arc::clone(&record.facts),
+    };
+    let body = watched(record, route, &snapshot, body)?;
+    Ok((
+        matched.index,
+        plugin::Request {
+            head: Arc::new(head),
+            body,
+        },
+        trailers,
+    ))
+}
+
+fn watched(
+    record: &Record,
+    route: &Route,
+    snapshot: &Snapshot,
+    body: Body,
+) -> Result<Body, Failure> {
+    if body.is_end_stream() {
+        return Ok(body);
+    }
+    let limit_bytes = route.max_body_bytes;
+    if let Some(limit) = limit_bytes.filter(|limit| body.size_hint().lower() > *limit) {
+        return Err(Failure::BodyTooLarge(format!(
+            "announced as longer than {limit} bytes (max-body)"
+        )));
+    }
+    Ok(RequestBody::wrap(
+        body,
+        &record.counters,
+        limit_bytes,
+        snapshot.limits.body_timeout,
+    ))
+}
+
+/// To the upstream and back. The head is copied only if a plugin on the way back wants to see it.
+async fn send(
+    record: &mut Record,
+    route: &Route,
+    request: plugin::Request,
+    trailers: Trailers,
+) -> Result<plugin::Response, Failure> {
+    let head = Arc::unwrap_or_clone(request.head);
+    let mut to_upstream = Request::new(request.body);
+    *to_upstream.method_mut() = head.method;
+    *to_upstream.uri_mut() = Uri::from(head.target);
+    let headers = to_upstream.headers_mut();
+    *headers = head.headers;
+    fields::offer_trailers(headers, trailers);
+    headers.insert(HOST, host(route, &record.facts));
+    let response = route
+        .upstream
+        .send(to_upstream, &mut record.trace)
+        .await
+        .map_err(Failure::send)?;
+    let (mut parts, body) = response.into_parts();
+    fields::strip_response(&mut parts.headers);
+    fields::add_via(&mut parts.headers, parts.version);
+    let head = ResponseHead {
+        status: parts.status,
+        headers: parts.headers,
+        from_upstream: true,
+    };
+    Ok(plugin::Response {
+        head: Arc::new(head),
+        body,
+    })
+}
+
+fn host(route: &Route, facts: &Facts) -> HeaderValue {
+    route.rewrite_host.clone().unwrap_or_else(|| {
+        HeaderValue::from_str(&facts.authority).unwrap_or(HeaderValue::from_static(""))
+    })
+}
+
+/// Hand the response to the client; from here the exchange lives in its body.
+fn finish(mut exchange: Exchange, response: plugin::Response) -> Response<Body> {
+    let plugin::Response { head, mut body } = response;
+    let ResponseHead {
+        status,
+        mut headers,
+        ..
+    } = Arc::unwrap_or_clone(head);
+    set_request_id(&mut headers, &exchange.record.facts.id);
+    if exchange.record.facts.method == http::Method::HEAD && !body.is_end_stream() {
+        // RFC 9110 9.3.2: the fields of a GET without its body. The length is known here and lost behind.
+        if let Some(length) = body.size_hint().exact() {
+            headers.entry(CONTENT_LENGTH).or_insert(length.into());
+        }
+        body = Body::empty();
+    }
+    if status == http::StatusCode::NO_CONTENT || status == http::StatusCode::NOT_MODIFIED {
+        body = Body::empty();
+    }
+    exchange.sent(status);
+    let mut to_client = Response::new(ResponseBody::wrap(body, exchange));
+    *to_client.status_mut() = status;
+    *to_client.headers_mut() = headers;
+    to_client
+}
+
+fn set_request_id(headers: &mut http::HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}

@@ -1,0 +1,225 @@
+//! From one generation to the next: read, check, build, bind, swap. A failure at any step leaves the old one serving.
+//!
+//! [`Reloader`] does it; [`Watch`] says when the files behind it have changed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::config::{self, Config, ConfigErrors};
+use crate::observe::{AccessLog, Metrics};
+use crate::proxy::Proxy;
+use crate::server::{BindError, Listeners, Workers};
+use crate::snapshot::Builder;
+
+/// After a change, how long files must stay as they are before they are read: editors write in several steps.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// Why a reload changed nothing.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// The configuration, or what it names, is not right.
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    /// A new address can't be had.
+    #[error("{0}")]
+    Bind(#[from] BindError),
+    /// The access log's new file can't be opened.
+    #[error("can't open the access log: {0}")]
+    AccessLog(std::io::Error),
+    /// The gateway was started without a file.
+    #[error("there is no configuration file to reload")]
+    NoFile,
+}
+
+/// Makes the next generation serve.
+pub(crate) struct Reloader {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) builder: Builder,
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) listeners: Listeners,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) access_log: Arc<AccessLog>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) files: Arc<WatchedFiles>,
+}
+
+impl Reloader {
+    /// Reload, and tell log and metrics how it went.
+    pub(crate) async fn reload(&mut self) -> Result<u64, ReloadError> {
+        let done = self.attempt().await;
+        match &done {
+            Ok(generation) => {
+                self.metrics.reloads.count("ok");
+                tracing::info!(generation, "reloaded");
+            }
+            Err(error) => {
+                self.metrics.reloads.count("error");
+                let serving = self.proxy.snapshot.load().generation;
+                tracing::error!(serving, "reload failed, nothing has changed: {error}");
+            }
+        }
+        done
+    }
+
+    async fn attempt(&mut self) -> Result<u64, ReloadError> {
+        let file = self.file.clone().ok_or(ReloadError::NoFile)?;
+        // Before reading: what changes while we read will be seen as a change again.
+        self.files.remember();
+        let config = config::load(&file)?;
+        self.files.set(&config.files);
+        let before = self.proxy.snapshot.load_full();
+        warn_of_fixed(&before.config, &config);
+        let snapshot = self
+            .builder
+            .build(config, before.generation + 1, Some(&before))
+            .await?;
+        let bound = self.listeners.prepare(&snapshot.config.server.listen)?;
+        let access_log = &snapshot.config.server.access_log;
+        if *access_log != before.config.server.access_log {
+            self.access_log
+                .switch(access_log)
+                .map_err(ReloadError::AccessLog)?;
+        }
+        let generation = snapshot.generation;
+        self.proxy.snapshot.store(Arc::new(snapshot));
+        self.metrics
+            .generation
+            .set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.listeners.set(bound.clone());
+        self.workers.serve(bound);
+        Ok(generation)
+    }
+}
+
+/// Some settings are looked at only when the process starts.
+fn warn_of_fixed(before: &Config, now: &Config) {
+    let (old, new) = (&before.server, &now.server);
+    let fixed = [
+        ("server.workers", old.workers != new.workers),
+        ("server.admin", old.admin != new.admin),
+        ("server.cache-dir", old.cache_dir != new.cache_dir),
+        (
+            "server.kv-memory",
+            old.kv_memory_bytes != new.kv_memory_bytes,
+        ),
+        ("log", before.log != now.log),
+    ];
+    for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
+        tracing::warn!(key, "this change takes effect at the next start");
+    }
+}
+
+/// The files behind the configuration, and how they looked when they were last read.
+#[derive(Default)]
+pub(crate) struct WatchedFiles(Mutex<Files>);
+
+#[derive(Default)]
+struct Files {
+    paths: BTreeSet<PathBuf>,
+    looks: Vec<Look>,
+}
+
+/// Enough of a file to see that it is another one.
+type Look = Option<(SystemTime, u64, u64)>;
+
+impl WatchedFiles {
+    /// These are the files now; those of a configuration that was refused are watched too, so that mending them counts.
+    pub(crate) fn set(&self, paths: &[PathBuf]) {
+        let mut files = self.0.lock();
+        let paths: BTreeSet<PathBuf> = paths.iter().cloned().collect();
+        if paths != files.paths {
+            files.looks = paths.iter().map(|path| look(path)).collect();
+            files.paths = paths;
+        }
+    }
+
+    fn remember(&self) {
+        let mut files = self.0.lock();
+        files.looks = files.paths.iter().map(|path| look(path)).collect();
+    }
+
+    fn has_changed(&self) -> bool {
+        let files = self.0.lock();
+        files
+            .paths
+            .iter()
+            .map(|path| look(path))
+            .ne(files.looks.iter().copied())
+    }
+
+    /// The folders to watch: a file that is replaced by a rename is another file in the same folder.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        self.0
+            .lock()
+            .paths
+            .iter()
+            .filter_map(|path| path.parent().map(Path::to_path_buf))
+            .collect()
+    }
+}
+
+fn look(path: &Path) -> Look {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len(), meta.ino()))
+}
+
+/// Waits for the files to change.
+pub(crate) struct Watch {
+    files: Arc<WatchedFiles>,
+    event: Arc<Notify>,
+    watcher: RecommendedWatcher,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Watch {
+    /// Watch these, whichever they are at the time.
+    pub(crate) fn new(files: Arc<WatchedFiles>) -> Result<Self, notify::Error> {
+        let event = Arc::new(Notify::new());
+        let wake = Arc::clone(&event);
+        let watcher = notify::recommended_watcher(move |_| wake.notify_one())?;
+        Ok(Self {
+            files,
+            event,
+            watcher,
+            folders: BTreeSet::new(),
+        })
+    }
+
+    /// Wait until they have changed since they were last read, and are quiet again.
+    pub(crate) async fn changed(&mut self) {
+        loop {
+            self.follow();
+            if self.files.has_changed() {
+                // Until nothing has happened for a moment.
+                while tokio::time::timeout(QUIET, self.event.notified())
+                    .await
+                    .is_ok()
+                {}
+                return;
+            }
+            self.event.notified().await;
+        }
+    }
+
+    fn follow(&mut self) {
+        let folders = self.files.folders();
+        for gone in self.folders.difference(&folders) {
+            // A folder that is gone is not watched any more anyway.
+            let _ = self.watcher.unwatch(gone);
+        }
+        for new in folders.difference(&self.folders) {
+            if let Err(error) = self.watcher.watch(new, RecursiveMode::NonRecursive) {
+                tracing::warn!(folder = %new.display(), %error, "can't watch for changes");
+            }
+        }
+        self.folders = folders;
+    }
+}

@@ -1,0 +1,251 @@
+//! A worker: one thread, one runtime, its own sockets. It serves until it is told to stop, then drains.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::connection;
+use super::listener::Bound;
+use crate::observe::metrics::raise;
+use crate::proxy::{Ended, Proxy};
+use crate::worker;
+
+/// What a connection beyond the limit is told.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 34\r\nretry-after: 1\r\nconnection: close\r\n\r\n{\"error\": \"too-many-connections\"}\n";
+
+/// How long to wait after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Time for the `on-log` hooks of the last exchanges.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What all workers share.
+pub struct Shared {
+    /// Serves requests.
+    pub proxy: Arc<Proxy>,
+    connections: AtomicUsize,
+}
+
+impl Shared {
+    /// For that proxy.
+    #[must_use]
+    pub fn new(proxy: Arc<Proxy>) -> Self {
+        Self {
+            proxy,
+            connections: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// What workers are told.
+#[derive(Debug, Clone)]
+pub enum Orders {
+    /// Serve on these.
+    Serve(Vec<Arc<Bound>>),
+    /// Accept nothing more, let what is open end within that time.
+    Drain(Duration),
+}
+
+/// The worker threads.
+pub struct Workers {
+    orders: watch::Sender<Orders>,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Workers {
+    /// Start one for each log queue.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start(
+        shared: &Arc<Shared>,
+        bound: Vec<Arc<Bound>>,
+        logs: Vec<Receiver<Ended>>,
+    ) -> std::io::Result<Self> {
+        let (orders, _) = watch::channel(Orders::Serve(bound));
+        let mut threads = Vec::new();
+        for (index, log) in logs.into_iter().enumerate() {
+            let (shared, orders) = (Arc::clone(shared), orders.subscribe());
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let thread = thread::Builder::new().name(format!("worker-{index}"));
+            threads.push(thread.spawn(move || {
+                worker::enter(index);
+                runtime.block_on(run(index, shared, orders, log));
+                // Tasks that outlived the drain are dropped here, each with its exchange's log entry lost or counted.
+                runtime.shutdown_background();
+            })?);
+        }
+        Ok(Self {
+            orders,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Serve on these addresses from now on.
+    pub fn serve(&self, bound: Vec<Arc<Bound>>) {
+        self.orders.send_replace(Orders::Serve(bound));
+    }
+
+    /// Drain and wait for the end. Blocks for that long at most, and a little.
+    pub fn stop(&self, drain: Duration) {
+        self.orders.send_replace(Orders::Drain(drain));
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+    }
+}
+
+async fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    mut orders: watch::Receiver<Orders>,
+    log: Receiver<Ended>,
+) {
+    let (last_words, no_more) = oneshot::channel();
+    let logging = tokio::spawn(tell(log, no_more));
+    let graceful = Arc::new(GracefulShutdown::new());
+    let mut accepting: HashMap<SocketAddr, JoinHandle<()>> = HashMap::new();
+    let drain = loop {
+        let current = orders.borrow_and_update().clone();
+        let bound = match current {
+            Orders::Drain(limit) => break limit,
+            Orders::Serve(bound) => bound,
+        };
+        accepting.retain(|address, task| {
+            let stays = bound.iter().any(|bound| bound.address == *address);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for bound in bound {
+            if let Some(listener) = bound
+                .take(index)
+                .and_then(|socket| TcpListener::from_std(socket).ok())
+            {
+                let task =
+                    tokio::spawn(accept(listener, Arc::clone(&shared), Arc::clone(&graceful)));
+                accepting.insert(bound.address, task);
+            }
+        }
+        if orders.changed().await.is_err() {
+            break Duration::ZERO;
+        }
+    };
+    for (_, task) in accepting {
+        task.abort();
+        // Until the task is gone it holds the socket and the register of connections.
+        let _ = task.await;
+    }
+    if let Some(graceful) = Arc::into_inner(graceful) {
+        let open = graceful.count();
+        if tokio::time::timeout(drain, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                worker = index,
+                open,
+                "connections cut off after {drain:?} of draining"
+            );
+        }
+    }
+    let _ = last_words.send(());
+    if tokio::time::timeout(LAST_WORDS_TIMEOUT, logging)
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            worker = index,
+            "log entries were lost at the end: on-log hooks took too long"
+        );
+    }
+}
+
+/// Run the `on-log` hooks, one exchange after the other, until there will be no more.
+async fn tell(mut log: Receiver<Ended>, mut no_more: oneshot::Receiver<()>) {
+    loop {
+        let ended = tokio::select! {
+            biased;
+            ended = log.recv() => ended,
+            _ = &mut no_more, if !log.is_closed() => {
+                log.close();
+                continue;
+            }
+        };
+        match ended {
+            Some(ended) => ended.log().await,
+            None => return,
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, graceful: Arc<GracefulShutdown>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => admit(stream, peer, &shared, graceful.watcher()),
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "can't accept connections");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, watcher: Watcher) {
+    let limit = shared.proxy.snapshot.load().limits.connections;
+    let place = Place::take(shared, limit);
+    let Some(place) = place else {
+        shared.proxy.metrics.client_connections_refused.inc();
+        // As much as fits at once; who floods us is not waited for.
+        let _ = stream.try_write(TOO_MANY);
+        return;
+    };
+    // Small responses must not wait for the client's acknowledgement of the last one.
+    let _ = stream.set_nodelay(true);
+    let proxy = Arc::clone(&shared.proxy);
+    tokio::spawn(async move {
+        let _place = place;
+        let _open = raise(&proxy.metrics.client_connections);
+        connection::serve(stream, peer, proxy.clone(), watcher).await;
+    });
+}
+
+fn is_of_the_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+/// One of the connections that may be open, given back on drop.
+struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(shared: &Arc<Shared>, limit: usize) -> Option<Self> {
+        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
+        let place = Self(Arc::clone(shared));
+        (before < limit).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
