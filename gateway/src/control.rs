@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{self, View};
+use crate::admin::{self, Serving, View};
 use crate::config::Config;
 use crate::gateway::{StartError, StartOptions};
 use crate::observe::metrics::{PoolSample, Samples, UpstreamSample};
@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Stop(Option<Duration>),
 }
 
-/// What [`Gateway`] is made of once everything runs.
+/// What [`crate::Gateway`] is made of once everything runs.
 pub(crate) struct Doors {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) admin: Option<SocketAddr>,
@@ -39,81 +39,65 @@ pub(crate) struct Doors {
 /// The control thread.
 pub(crate) struct Control {
     reloader: Reloader,
-    workers: Arc<Workers>,
-    proxy: Arc<Proxy>,
+    view: Arc<View>,
 }
 
 impl Control {
-    /// Start everything.
+    /// Start everything. The admin listener comes first, so that whoever watches can tell loading from not being there.
     pub(crate) async fn start(
         config: Config,
         options: StartOptions,
         commands: mpsc::UnboundedSender<Command>,
     ) -> Result<(Self, Doors), StartError> {
         let metrics = Arc::new(Metrics::new());
-        let dropped = metrics.log_entries_dropped.clone();
-        let access_log = AccessLog::open(&config.server.access_log, dropped);
+        let view = Arc::new(View::new(Arc::clone(&metrics), commands.clone()));
+        let admin = config
+            .server
+            .admin
+            .map(|address| serve_admin(address, &view));
+        let admin = admin.transpose()?;
+        let access_log = AccessLog::open(
+            &config.server.access_log,
+            metrics.log_entries_dropped.clone(),
+        );
         let access_log = Arc::new(access_log.map_err(StartError::AccessLog)?);
-        let Loading {
-            state,
-            runtime,
-            builder,
-        } = Loading::new(&config, Arc::clone(&access_log), &metrics)?;
-        let snapshot = builder.build(config, 1, None).await?;
+        let loading = Loading::new(&config, Arc::clone(&access_log), &metrics)?;
+        let snapshot = loading.builder.build(config, 1, None).await?;
         metrics.generation.set(1);
+
         let server = &snapshot.config.server;
         let mut listeners = Listeners::new(server.workers);
         let bound = listeners.prepare(&server.listen)?;
         listeners.set(bound.clone());
-        let admin = server.admin.map(bind_admin).transpose()?;
+        let addresses = bound.iter().map(|bound| bound.address).collect();
         let files = Arc::new(WatchedFiles::default());
         files.set(&snapshot.config.files);
-
         let (proxy, workers) = serve(snapshot, &metrics, bound)?;
-        metrics.read_samples_with(samples(&proxy, &runtime, &state));
-        let doors = Doors {
-            addresses: listeners
-                .bound()
-                .iter()
-                .map(|bound| bound.address)
-                .collect(),
-            admin: admin
-                .as_ref()
-                .and_then(|listener| listener.local_addr().ok()),
-            access_log: Arc::clone(&access_log),
-            metrics: Arc::clone(&metrics),
-        };
-        if let Some(listener) = admin {
-            let (proxy, metrics) = (Arc::clone(&proxy), Arc::clone(&metrics));
-            let view = View {
-                proxy,
-                runtime,
-                metrics,
-                commands: commands.clone(),
-            };
-            tokio::spawn(admin::serve(listener, Arc::new(view)));
-        }
+        metrics.read_samples_with(samples(&proxy, &loading));
+        view.serve(Serving {
+            proxy: Arc::clone(&proxy),
+            runtime: loading.runtime,
+        });
         if options.watch && options.config_path.is_some() {
             tokio::spawn(watch(Arc::clone(&files), commands));
         }
         let reloader = Reloader {
             file: options.config_path,
-            builder,
-            proxy: Arc::clone(&proxy),
+            builder: loading.builder,
+            proxy,
             listeners,
-            workers: Arc::clone(&workers),
-            access_log,
-            metrics,
+            workers,
+            access_log: Arc::clone(&access_log),
+            metrics: Arc::clone(&metrics),
             files,
         };
-        Ok((
-            Self {
-                reloader,
-                workers,
-                proxy,
-            },
-            doors,
-        ))
+        let doors = Doors {
+            addresses,
+            admin,
+            access_log,
+            metrics,
+        };
+        Ok((Self { reloader, view }, doors))
     }
 
     /// Do as told until the end.
@@ -121,29 +105,37 @@ impl Control {
         while let Some(command) = orders.recv().await {
             match command {
                 Command::Reload(answer) => {
-                    let done = self
-                        .reloader
-                        .reload()
-                        .await
-                        .map_err(|error| error.to_string());
+                    let done = self.reloader.reload().await;
                     if let Some(answer) = answer {
                         // Whoever asked may have gone.
-                        let _ = answer.send(done);
+                        let _ = answer.send(done.map_err(|error| error.to_string()));
                     }
                 }
-                Command::Stop(drain) => {
-                    let configured = self.proxy.snapshot.load().limits.drain_timeout;
-                    let workers = Arc::clone(&self.workers);
-                    let stopping = tokio::task::spawn_blocking(move || {
-                        workers.stop(drain.unwrap_or(configured))
-                    });
-                    // The admin listener goes on answering meanwhile.
-                    let _ = stopping.await;
-                    return;
-                }
+                Command::Stop(limit) => return self.drain(limit).await,
             }
         }
     }
+
+    async fn drain(self, limit: Option<Duration>) {
+        self.view.drain();
+        let configured = self.reloader.proxy.snapshot.load().limits.drain_timeout;
+        let workers = self.reloader.workers;
+        let stopping =
+            tokio::task::spawn_blocking(move || workers.stop(limit.unwrap_or(configured)));
+        // The admin listener goes on answering meanwhile.
+        if stopping.await.is_err() {
+            tracing::error!("stopping the workers panicked");
+        }
+    }
+}
+
+fn serve_admin(address: SocketAddr, view: &Arc<View>) -> Result<SocketAddr, StartError> {
+    let failed = |source| StartError::BindAdmin { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    tokio::spawn(admin::serve(listener, Arc::clone(view)));
+    Ok(address)
 }
 
 /// Start the workers on a first generation.
@@ -162,14 +154,6 @@ fn serve(
     let shared = Arc::new(Shared::new(Arc::clone(&proxy)));
     let workers = Workers::start(&shared, bound, logs)?;
     Ok((proxy, Arc::new(workers)))
-}
-
-fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|source| StartError::BindAdmin { address, source })
 }
 
 async fn watch(files: Arc<WatchedFiles>, commands: mpsc::UnboundedSender<Command>) {
@@ -191,16 +175,9 @@ async fn watch(files: Arc<WatchedFiles>, commands: mpsc::UnboundedSender<Command
     }
 }
 
-fn samples(
-    proxy: &Arc<Proxy>,
-    runtime: &Arc<Runtime>,
-    state: &Arc<State>,
-) -> impl Fn() -> Samples + Send + Sync + 'static {
-    let (proxy, runtime, state) = (
-        Arc::downgrade(proxy),
-        Arc::downgrade(runtime),
-        Arc::clone(state),
-    );
+fn samples(proxy: &Arc<Proxy>, loading: &Loading) -> impl Fn() -> Samples + Send + Sync + 'static {
+    let (proxy, runtime) = (Arc::downgrade(proxy), Arc::downgrade(&loading.runtime));
+    let state = Arc::clone(&loading.state);
     move || Samples {
         upstreams: proxy
             .upgrade()

@@ -1,13 +1,15 @@
 //! The operators' door: health, metrics, what is loaded, and reload. On a listener of its own.
 //!
-//! `GET /health` answers as long as the process lives; `GET /ready` when a generation serves; `GET /metrics` in OpenMetrics text;
+//! `GET /health` answers as long as the process lives; `GET /ready` is 200
+//! while a generation serves, 503 while the first one is loaded and when the gateway drains; `GET /metrics` in OpenMetrics text;
 //! `GET /routes` and `GET /plugins` in JSON; `POST /reload` reloads and answers with the new generation or with what is
 //! wrong. A request whose `Host` is a name other than `localhost` is refused, so that no web page can reach this
 //! through a name of its own that it points here (DNS rebinding).
 
 use std::convert::Infallible;
 use std::net::{IpAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,10 +36,40 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the admin listener can see and do.
 pub(crate) struct View {
+    metrics: Arc<Metrics>,
+    commands: mpsc::UnboundedSender<Command>,
+    serving: OnceLock<Serving>,
+    is_draining: AtomicBool,
+}
+
+impl View {
+    /// Of a gateway that is loading.
+    pub(crate) fn new(metrics: Arc<Metrics>, commands: mpsc::UnboundedSender<Command>) -> Self {
+        Self {
+            metrics,
+            commands,
+            serving: OnceLock::new(),
+            is_draining: AtomicBool::new(false),
+        }
+    }
+
+    /// The first generation serves.
+    pub(crate) fn serve(&self, serving: Serving) {
+        if self.serving.set(serving).is_err() {
+            tracing::error!("the first generation was announced twice");
+        }
+    }
+
+    /// The gateway begins to drain.
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What serves.
+pub(crate) struct Serving {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) runtime: Arc<Runtime>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) commands: mpsc::UnboundedSender<Command>,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -120,22 +152,31 @@ async fn answer<B>(view: &View, request: &Request<B>) -> Answer {
             .insert(ALLOW, HeaderValue::from_static(allow));
         return answer;
     }
-    let snapshot = view.proxy.snapshot.load_full();
     match path {
-        "/health" => text(StatusCode::OK, "ok\n"),
-        // A generation serves only when all its plugins are loaded, and this listener only when a generation serves.
-        "/ready" => text(StatusCode::OK, "ready\n"),
-        "/metrics" => {
-            let mut answer = text(StatusCode::OK, view.metrics.encode());
-            answer
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
-            answer
-        }
-        "/routes" => json(StatusCode::OK, &routes(&snapshot)),
-        "/plugins" => json(StatusCode::OK, &plugins(&snapshot, &view.runtime)),
-        _ => reload(view).await,
+        "/health" => return text(StatusCode::OK, "ok\n"),
+        "/metrics" => return metrics(view),
+        "/reload" => return reload(view).await,
+        _ => {}
     }
+    let Some(serving) = view.serving.get() else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "loading\n");
+    };
+    let snapshot = serving.proxy.snapshot.load_full();
+    match path {
+        "/routes" => json(StatusCode::OK, &routes(&snapshot)),
+        "/plugins" => json(StatusCode::OK, &plugins(&snapshot, &serving.runtime)),
+        _ if view.is_draining.load(Ordering::Relaxed) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        }
+        _ => text(StatusCode::OK, "ready\n"),
+    }
+}
+
+fn metrics(view: &View) -> Answer {
+    let mut answer = text(StatusCode::OK, view.metrics.encode());
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
+    answer
 }
 
 async fn reload(view: &View) -> Answer {

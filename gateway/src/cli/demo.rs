@@ -129,9 +129,9 @@ mod tests {
             components.collect::<Vec<_>>(),
             [
                 "stock:access-log",
-                "stock:headers",
                 "stock:api-key",
-                "stock:rate-limit"
+                "stock:rate-limit",
+                "stock:headers"
             ]
         );
         assert_eq!(config.server.listen, [addresses().clients]);

@@ -261,7 +261,7 @@ pub struct Upstream {
     pub endpoints: Vec<Origin>,
     /// Time to connect, TLS included. Key `connect-timeout`, default 3 s.
     pub connect_timeout: Duration,
-    /// Time from the sent request head to the response head. Key `response-timeout`, default 60 s.
+    /// Time until the response head, counted anew from each piece of request body that was sent. Key `response-timeout`, default 60 s.
     pub response_timeout: Duration,
     /// Time without a byte of response body. Key `body-timeout`, default 30 s.
     pub body_timeout: Duration,

@@ -24,6 +24,9 @@ use super::host::{Context, Host, Scene};
 use super::interest::Interest;
 use super::spinning::{FREE_TICKS, Spinning};
 
+/// Handles that a guest may hold at once: two heads, and what WASI gives it.
+const MAX_HANDLES: usize = 128;
+
 type Borrowed = Resource<Head>;
 type RequestFunc = TypedFunc<(Borrowed,), (WireDecision,)>;
 type RequestChunkFunc = TypedFunc<(Borrowed, Bytes, bool), (ChunkDecision,)>;
@@ -291,6 +294,7 @@ fn new_store(engine: &Engine, context: &Arc<Context>) -> Store<Host> {
     let mut store = Store::new(engine, Host::new(context));
     store.limiter(|host| &mut host.memory);
     store.set_hostcall_fuel(context.limits.output_bytes);
+    store.set_max_component_handles(MAX_HANDLES);
     store.epoch_deadline_callback(|mut store| {
         let budget = &mut store.data_mut().budget;
         budget.used_ticks += 1;
@@ -300,8 +304,8 @@ fn new_store(engine: &Engine, context: &Arc<Context>) -> Store<Host> {
         if budget.used_ticks <= FREE_TICKS {
             return Ok(UpdateDeadline::Yield(1));
         }
-        budget.spinning.get_or_insert_with(Spinning::begin);
-        Ok(UpdateDeadline::YieldCustom(1, Spinning::pause()))
+        let spinning = budget.spinning.get_or_insert_with(Spinning::begin);
+        Ok(UpdateDeadline::YieldCustom(1, spinning.pause()))
     });
     store
 }

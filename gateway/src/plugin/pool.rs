@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -49,7 +49,7 @@ pub struct Pool {
     metrics: Arc<PluginMetrics>,
     /// By [`Hook`].
     hook_metrics: [Arc<HookMetrics>; 5],
-    graveyard: Sender<Grave>,
+    graveyard: SyncSender<Grave>,
     born: Instant,
     /// When a fault was logged last, in milliseconds since `born`, and how many were not since.
     logged_ms: AtomicU64,
@@ -92,7 +92,7 @@ pub(super) struct PoolParts {
     pub(super) on_fault: OnFault,
     pub(super) isolation: Isolation,
     pub(super) metrics: Arc<PluginMetrics>,
-    pub(super) graveyard: Sender<Grave>,
+    pub(super) graveyard: SyncSender<Grave>,
 }
 
 impl Pool {
@@ -262,8 +262,8 @@ impl Pool {
     }
 
     fn discard(&self, instance: Instance) {
-        // Without the thread, at the end of the process, it is dropped here.
-        let _ = self.graveyard.send(Grave(instance));
+        // If the thread can't keep up, or is gone at the end of the process, it is dropped here.
+        let _ = self.graveyard.try_send(Grave(instance));
     }
 
     /// Count a fault and tell the log, but not more often than makes sense.
@@ -307,7 +307,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         for shard in &mut self.idle {
             for idle in shard.get_mut().drain(..) {
-                let _ = self.graveyard.send(Grave(idle.instance));
+                let _ = self.graveyard.try_send(Grave(idle.instance));
             }
         }
     }

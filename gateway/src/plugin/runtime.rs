@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ use crate::state::State;
 /// How long compiling one component may take.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Instances that wait to be dropped. They still hold their memory.
+const GRAVEYARD_PLACES: usize = 256;
+
 /// What the runtime is built on.
 pub struct RuntimeParts {
     /// Where compiled components are kept, if anywhere.
@@ -45,7 +48,7 @@ pub struct Runtime {
     state: Arc<State>,
     access_log: Arc<AccessLog>,
     metrics: Arc<Metrics>,
-    graveyard: Sender<Grave>,
+    graveyard: SyncSender<Grave>,
     loaded: Mutex<HashMap<Digest, Weak<Loaded>>>,
     pools: Mutex<Vec<(PoolKey, Weak<Pool>)>>,
     _ticker: Ticker,
@@ -115,7 +118,7 @@ impl Runtime {
         host::link(&mut linker).map_err(failed)?;
         let ticker =
             Ticker::start(&engine).map_err(|error| LoadError::Runtime(error.to_string()))?;
-        let (graveyard, graves) = channel::<Grave>();
+        let (graveyard, graves) = sync_channel::<Grave>(GRAVEYARD_PLACES);
         // Giving an instance's memory back to the kernel takes longer than most hooks; no worker should do it.
         std::thread::Builder::new()
             .name("instance-drop".into())

@@ -4,41 +4,43 @@
 //! the worker waits for fifty slices. So guests that are past their first slices pause between slices, the longer the more
 //! of them there are on this worker: together they never take much more than half of it.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::engine::TICK;
+use crate::worker;
 
 /// Ticks that a guest may run before it counts as spinning.
 pub(super) const FREE_TICKS: u32 = 2;
 
-thread_local! {
-    static SPINNING: Cell<u32> = const { Cell::new(0) };
-}
+/// Workers with a count of their own; more share.
+const COUNTS: usize = 64;
 
-/// One spinning guest, counted until it ends.
+/// Spinning guests by worker.
+static SPINNING: [AtomicU32; COUNTS] = [const { AtomicU32::new(0) }; COUNTS];
+
+/// One spinning guest, counted until it ends. It may end on another thread than it began on.
 #[derive(Debug)]
-pub(super) struct Spinning(());
+pub(super) struct Spinning(&'static AtomicU32);
 
 impl Spinning {
     pub(super) fn begin() -> Self {
-        SPINNING.with(|count| count.set(count.get() + 1));
-        Self(())
+        let count = &SPINNING[worker::current() % COUNTS];
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
     }
 
-    /// What a spinning guest waits for between two slices.
-    pub(super) fn pause() -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let others = SPINNING.with(Cell::get).max(1);
-        // As long as all spinning guests' slices together, so that the rest of the worker gets as much.
-        Box::pin(tokio::time::sleep(TICK * 2 * others))
+    /// What a spinning guest waits for between two slices: as long as all spinning guests' slices together take, twice, so
+    /// that the rest of the worker gets at least as much.
+    pub(super) fn pause(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let guests = self.0.load(Ordering::Relaxed).max(1);
+        Box::pin(tokio::time::sleep(TICK * 2 * guests))
     }
 }
 
 impl Drop for Spinning {
     fn drop(&mut self) {
-        // A store can be dropped by another thread than the one that called it, so the count may be off by some for a
-        // moment; it only shapes pauses and never goes below zero.
-        SPINNING.with(|count| count.set(count.get().saturating_sub(1)));
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -165,8 +165,9 @@ impl Record {
         let route = &*self.facts.route;
         let cause = failure.to_string();
         let cause = escape(&cause);
-        // The client's doing is not worth an operator's attention each time; ours and the upstream's is.
-        if status.is_server_error() {
+        // The client's doing is not worth an operator's attention each time, and a plugin's fault was reported when it
+        // happened; what is ours or the upstream's is.
+        if status.is_server_error() && !matches!(failure, Failure::PluginFault(_)) {
             tracing::warn!(
                 request_id,
                 route,

@@ -133,7 +133,7 @@ fn begin(snapshot: &Snapshot, client: &Client, request: &Request<Body>) -> Facts
             .map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned())
     };
     Facts {
-        id: ids::next(),
+        id: id_of(snapshot, client, request),
         started: SystemTime::now(),
         clock: Instant::now(),
         client_ip: forwarded::client_ip(request.headers(), client.ip, &snapshot.trusted_proxies),
@@ -156,6 +156,23 @@ fn begin(snapshot: &Snapshot, client: &Client, request: &Request<Body>) -> Facts
         },
         notes: parking_lot::Mutex::default(),
     }
+}
+
+/// A trusted proxy may have given the request its id; anybody else gets one from us.
+fn id_of(snapshot: &Snapshot, client: &Client, request: &Request<Body>) -> String {
+    let given = request.headers().get(X_REQUEST_ID);
+    let is_trusted = || {
+        snapshot
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(client.ip))
+    };
+    let given = given
+        .filter(|_| is_trusted())
+        .and_then(|id| id.to_str().ok());
+    given
+        .filter(|id| ids::is_acceptable(id))
+        .map_or_else(ids::next, str::to_owned)
 }
 
 /// Check the request, find its route, and give it the one form in which plugins and upstream will see it.

@@ -9,6 +9,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -27,10 +28,8 @@ use super::outgoing::{Outgoing, Progress};
 use super::pool::Shard;
 use super::wire::{Answered, Wire};
 
-/// Header fields in a response. More than a browser accepts, and each costs some 64 bytes while a head is parsed.
-const MAX_RESPONSE_HEADERS: usize = 256;
-
-/// Bytes of a response head, and of trailers.
+/// Bytes of a response head, and of trailers. The number of fields is hyper's default, 100: those it parses on the
+/// stack, more would cost two allocations for each response (0.4 us of the 20 us that a request takes).
 const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 
 /// Bytes that hyper buffers for a connection in each direction: room for the longest head and for reads that are
@@ -46,6 +45,7 @@ pub(super) struct Connection {
     endpoint: Arc<str>,
     counters: Arc<Row>,
     home: Weak<Shard>,
+    thread: ThreadId,
     reused: bool,
 }
 
@@ -118,7 +118,6 @@ async fn handshake(
 ) -> Result<Connection, SendError> {
     let answered = wire.answered();
     let (sender, connection) = Builder::new()
-        .max_headers(MAX_RESPONSE_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES)
         .max_header_size(MAX_RESPONSE_HEAD_BYTES)
         .handshake(TokioIo::new(wire))
@@ -140,6 +139,7 @@ async fn handshake(
         endpoint: endpoint.name().clone(),
         counters: counters.clone(),
         home: Arc::downgrade(endpoint.pool().here()),
+        thread: thread::current().id(),
         reused: false,
     })
 }
@@ -224,6 +224,12 @@ impl Connection {
     /// Whether another request could be sent: open, the last request written and its response read completely.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
+    }
+
+    /// Whether its task runs on this thread. Threads that are no worker share a shard with one, and a connection
+    /// whose runtime is not running would keep its request waiting.
+    pub(super) fn is_here(&self) -> bool {
+        self.thread == thread::current().id()
     }
 
     /// Give it back when its response has ended, having brought so many bytes. It is closed if it is not ready,

@@ -1,6 +1,6 @@
 //! Calls that plugins make to other services, behind a list of granted origins.
 //!
-//! Promises (THREATS 25): only a granted origin is called; every address that its name resolves to is checked, and
+//! Promises: only a granted origin is called; every address that its name resolves to is checked, and
 //! only a checked one is connected to; redirects are answers like any other; head, body and time have limits.
 //! Connections are pooled for each worker and policy, so that one which was checked under another grant is never
 //! used. Left out: proxies, cookies, decompression.

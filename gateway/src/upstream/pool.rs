@@ -1,7 +1,7 @@
 //! Idle connections of one endpoint, a shard for each worker.
 //!
 //! Last in, first out: the warmest connection serves next, and those that a quieter hour does not need grow old and
-//! go. A connection is handed out only if it is open, unused and young. A shard that holds connections has one task
+//! go. A connection is handed out only if it is open, unused, young, and was made by the thread that asks. A shard that holds connections has one task
 //! that lets the old ones go without traffic; it ends when the shard is empty. The lock of a shard is contended only
 //! by whoever counts.
 
@@ -74,7 +74,7 @@ impl Shard {
                 drop(old);
                 return None;
             }
-            if connection.is_ready() {
+            if connection.is_ready() && connection.is_here() {
                 return Some(connection.again());
             }
         }
@@ -94,7 +94,8 @@ impl Shard {
         drop(idle);
         drop(surplus);
         if unswept {
-            tokio::spawn(sweep(Arc::downgrade(self), self.keep));
+            let sweeper = Sweeper(Arc::downgrade(self));
+            tokio::spawn(sweeper.run(self.keep));
         }
     }
 
@@ -116,14 +117,28 @@ impl Shard {
     }
 }
 
-/// Sweeps a shard until it is empty or gone, at most eight times while a connection grows old.
-async fn sweep(shard: Weak<Shard>, keep: Duration) {
-    let mut wait = keep;
-    loop {
-        tokio::time::sleep(wait.max(keep / 8)).await;
-        let Some(left) = shard.upgrade().and_then(|shard| shard.sweep()) else {
-            return;
-        };
-        wait = left;
+/// The task that sweeps a shard. If it is cut off, because its runtime ends, the shard is free for another.
+struct Sweeper(Weak<Shard>);
+
+impl Sweeper {
+    /// Sweeps until the shard is empty or gone, at most eight times while a connection grows old.
+    async fn run(mut self, keep: Duration) {
+        let mut wait = keep;
+        loop {
+            tokio::time::sleep(wait.max(keep / 8)).await;
+            let Some(left) = self.0.upgrade().and_then(|shard| shard.sweep()) else {
+                self.0 = Weak::new();
+                return;
+            };
+            wait = left;
+        }
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if let Some(shard) = self.0.upgrade() {
+            shard.idle.lock().swept = false;
+        }
     }
 }

@@ -17,7 +17,7 @@ async fn answered(answer: &str) -> Result<Response<Body>, SendError> {
 
 #[tokio::test]
 async fn a_head_that_is_not_http_is_a_protocol_error() {
-    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(257));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(101));
     let long = format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n", "b".repeat(70_000));
     for answer in [
         "nonsense\r\n\r\n",
@@ -48,10 +48,10 @@ async fn a_head_that_is_not_http_is_a_protocol_error() {
 
 #[tokio::test]
 async fn as_many_fields_as_allowed_are_accepted() {
-    let fields = "a: b\r\n".repeat(255);
+    let fields = "a: b\r\n".repeat(99);
     let answer = format!("HTTP/1.1 200 OK\r\n{fields}content-length: 2\r\n\r\nok");
     let response = answered(&answer).await.unwrap();
-    assert_eq!(response.headers().len(), 256);
+    assert_eq!(response.headers().len(), 100);
 }
 
 #[tokio::test]

@@ -162,3 +162,31 @@ async fn an_upstream_that_is_gone_takes_its_connections_with_it() {
     drop(upstream);
     assert_eq!(peer.rest().await, "");
 }
+
+#[test]
+fn a_connection_stays_on_the_thread_that_made_it() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let endpoint = origin("127.0.0.1", listener.local_addr().unwrap().port());
+    let upstream = Upstream::new(&definition([endpoint])).unwrap();
+    let once = || {
+        let runtime = runtime();
+        let listener = listener.try_clone().unwrap();
+        let (trace, peer) = runtime.block_on(async {
+            let listener = TcpListener::from_std(listener).unwrap();
+            let server = Server { listener };
+            let ((_, trace), peer) = join!(text(&upstream, get()), server.serve(OK));
+            (trace, peer)
+        });
+        (runtime, trace, peer)
+    };
+    // The other thread's runtime is kept, but nobody runs it: a request on its connection would wait for ever.
+    let (_runtime, trace, _peer) = std::thread::scope(|scope| scope.spawn(once).join()).unwrap();
+    assert!(!trace.reused);
+    let (_runtime, trace, _peer) = once();
+    assert!(!trace.reused);
+}
