@@ -242,7 +242,7 @@ impl Loading {
         let builder = Builder {
             runtime: Arc::clone(&runtime),
             metrics: Arc::clone(metrics),
-            stock: crate::stock_plugins::stock,
+            stock: stock_plugins::stock,
         };
         Ok(Self {
             state,

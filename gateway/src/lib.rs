@@ -1,11 +1,6 @@
 //! scratch
 
 // In reading order: the doors, then a request's way through, then what it stands on.
-mod stock_plugins {
-    pub(crate) fn stock(_: &str) -> Option<&'static [u8]> {
-        None
-    }
-}
 pub mod cli;
 pub mod gateway;
 

@@ -67,8 +67,7 @@ fn builder(limits: &ClientLimits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_headers(limits.headers)
-        .max_buf_size(limits.header_bytes.max(8 * 1024))
-        .pipeline_flush(true);
+        .max_buf_size(limits.header_bytes.max(8 * 1024));
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -1,0 +1,55 @@
+//! What a header field may look like: the gateway's rules, to check a configuration with at load.
+//!
+//! Promises: what passes here is not refused as an edit, but for want of room. Leaves out: the meaning of fields.
+
+use crate::EditError;
+
+/// Framing, hop-by-hop and connection-level fields (RFC 9110 7.6.1), which are the gateway's.
+const GATEWAYS_OWN: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a plugin may edit fields of that name; the name in lower case.
+pub fn check_name(name: &str) -> Result<String, EditError> {
+    if !is_token(name) {
+        return Err(EditError::InvalidName);
+    }
+    let name = name.to_ascii_lowercase();
+    if GATEWAYS_OWN.contains(&name.as_str()) {
+        Err(EditError::Forbidden)
+    } else {
+        Ok(name)
+    }
+}
+
+/// Whether a field can have that value.
+pub fn check_value(value: &[u8]) -> Result<(), EditError> {
+    if value.iter().copied().all(is_value_byte) {
+        Ok(())
+    } else {
+        Err(EditError::InvalidValue)
+    }
+}
+
+/// Whether a byte can stand in a value (RFC 9110 5.5).
+pub fn is_value_byte(byte: u8) -> bool {
+    (byte >= b' ' && byte != 0x7f) || byte == b'\t'
+}
+
+/// Whether a text is a token (RFC 9110 5.6.2), as names and methods are.
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}

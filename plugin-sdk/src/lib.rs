@@ -1,0 +1,174 @@
+//! Write gateway plugins in Rust: a trait for each hook, typed configuration, and tests that run without Wasm.
+//!
+//! # A plugin in five minutes
+//!
+//! **1. A crate.** A plugin is a library that is compiled to a WebAssembly component:
+//!
+//! ```toml
+//! [package]
+//! name = "hello"
+//! edition = "2024"
+//!
+//! [lib]
+//! crate-type = ["cdylib", "rlib"]     # the component, and the library that `cargo test` needs
+//!
+//! [dependencies]
+//! plugin-sdk = { path = "../plugin-sdk" }
+//! serde = { version = "1", features = ["derive"] }
+//!
+//! [profile.release]                   # small: a header-only plugin has less than 100 KB
+//! opt-level = "s"
+//! lto = true
+//! codegen-units = 1
+//! panic = "abort"
+//! strip = true
+//! ```
+//!
+//! **2. The code.** [`Plugin`] makes an instance from the configuration; each hook is a trait with one method; and
+//! [`export!`] says which of them the component has. This one greets, and turns away whom it doesn't know:
+//!
+//! ```
+//! use plugin_sdk::{Decision, Fault, LocalResponse, OnRequest, Plugin, Request};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Config {
+//!     greeting: String,
+//! }
+//!
+//! struct Hello(Config);
+//!
+//! impl Plugin for Hello {
+//!     type Config = Config;
+//!
+//!     fn new(config: Config) -> Result<Self, String> {
+//!         if config.greeting.is_empty() {
+//!             return Err("`greeting` is empty".to_owned()); // refused at load, with this text
+//!         }
+//!         Ok(Self(config))
+//!     }
+//! }
+//!
+//! impl OnRequest for Hello {
+//!     fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
+//!         let Some(name) = request.header_str("x-name") else {
+//!             return Ok(LocalResponse::new(401).body("who are you?").into());
+//!         };
+//!         plugin_sdk::info!(name = name, "greets");
+//!         request.set_header("x-hello", format!("{}, {name}", self.0.greeting))?;
+//!         Ok(Decision::Next)
+//!     }
+//! }
+//!
+//! plugin_sdk::export!(Hello: OnRequest);
+//! # // The next step's test, run here too.
+//! # use plugin_sdk::testing::{Exchange, Harness};
+//! # let harness = Harness::<Hello>::new(r#"greeting = "hi""#)?;
+//! # let exchange = Exchange::get("/").header("x-name", "Ada");
+//! # assert_eq!(harness.on_request(&exchange)?, Decision::Next);
+//! # assert_eq!(exchange.request().header_str("x-hello").as_deref(), Some("hi, Ada"));
+//! # let answer = harness.on_request(&Exchange::get("/"))?;
+//! # assert!(matches!(answer, Decision::Respond(response) if response.status == 401));
+//! # assert_eq!(Harness::<Hello>::new("").err().as_deref(), Some("missing field `greeting`"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **3. A test.** `cargo test` runs hooks natively against a [`testing::Harness`]:
+//!
+//! ```ignore
+//! #[test]
+//! fn who_gives_a_name_is_greeted() {
+//!     let harness = Harness::<Hello>::new(r#"greeting = "hi""#).unwrap();
+//!     let exchange = Exchange::get("/").header("x-name", "Ada");
+//!     assert_eq!(harness.on_request(&exchange).unwrap(), Decision::Next);
+//!     assert_eq!(exchange.request().header_str("x-hello").as_deref(), Some("hi, Ada"));
+//! }
+//! ```
+//!
+//! **4. In the gateway.** `cargo build --release --target wasm32-wasip2`, then:
+//!
+//! ```toml
+//! [plugins.hello]
+//! component = "hello/target/wasm32-wasip2/release/hello.wasm"
+//! config = { greeting = "hi" }
+//!
+//! [[routes]]
+//! path = "/*"
+//! upstream = "users"
+//! plugins = ["hello"]
+//! ```
+//!
+//! Build again, and the running gateway takes the new component; a configuration that the plugin refuses changes
+//! nothing and is in the log.
+//!
+//! # Where to go on
+//!
+//! | you want to | look at |
+//! |---|---|
+//! | change the response, or replace it | [`OnResponse`] |
+//! | read or rewrite bodies, by chunks or whole | [`OnRequestBody`], [`OnResponseBody`], [`Plugin::interest`] |
+//! | note the end of an exchange | [`OnLog`], [`log::access`] |
+//! | remember something until the response comes | [`Request::set_state`] |
+//! | tell the plugins behind you, and the log | [`Request::set_attribute`] |
+//! | remember something between exchanges | [`kv`], [`limiter`] (each needs its grant in the TOML) |
+//! | ask another service | [`http_client`] (needs its grant) |
+//!
+//! Errors: a hook returns `Result<_, `[`Fault`]`>`, so `?` works on everything. An `Err`, like a panic, is a fault of
+//! the plugin: the exchange is denied with 503, unless the plugin's `on-fault` is `"skip"`. What a client did wrong
+//! is no fault: answer it with [`Decision::Respond`].
+//!
+//! `wasm32-unknown-unknown` works too: the gateway turns the module into a component. It has no clock and no
+//! randomness.
+//!
+//! # For the reader of this code
+//!
+//! `hooks` has the traits, `message` what hooks get, `decision` what they answer; `export` joins them with the
+//! generated `bindings`. `raw` is the switch between gateway and [`testing`]. Nothing here knows the gateway: the two
+//! share the WIT package in `wit/` only.
+
+mod hooks;
+mod message;
+
+mod decision;
+pub mod header;
+pub mod json;
+pub mod query;
+
+pub mod clock;
+pub mod http_client;
+pub mod kv;
+pub mod limiter;
+pub mod log;
+
+mod config;
+pub mod duration;
+mod export;
+
+#[doc(hidden)]
+pub mod bindings;
+mod raw;
+
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+use std::time::Duration;
+
+#[doc(inline)]
+pub use bindings::imports::gateway::plugin::types::{
+    BodyDecision, ChunkDecision, Decision, Edit, EditError, Header, Interest, LocalResponse,
+    LogEntry, PluginTime,
+};
+pub use config::Table;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub use export::component;
+pub use hooks::{
+    Fault, NoConfig, OnLog, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Plugin,
+};
+pub use message::{Request, Response};
+
+/// Whole milliseconds, as the contract counts time.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,182 @@
+//! Stock plugin `headers`: set, append and remove header fields of requests and responses, from a template.
+//!
+//! Promises: whatever can be wrong with a name, a value or a placeholder is refused at load; a placeholder never makes
+//! an exchange fail, and each is looked up at most once in a hook. Leaves out: conditions, and editing values.
+
+use plugin_sdk::{
+    Decision, Edit, EditError, Fault, Header, Interest, OnRequest, OnResponse, Plugin, Request,
+    Response, Table, header,
+};
+use serde::Deserialize;
+
+mod template;
+#[cfg(test)]
+mod tests;
+
+use template::{Placeholder, Template};
+
+/// The `config` table; the README explains the keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default)]
+    request: Edits,
+    #[serde(default)]
+    response: Edits,
+}
+
+/// What to do with one of the two heads.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edits {
+    #[serde(default)]
+    set: Table<String>,
+    #[serde(default)]
+    append: Table<Vec<String>>,
+    #[serde(default)]
+    remove: Vec<String>,
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Headers {
+    request: Plan,
+    response: Plan,
+}
+
+/// Edits in the order in which they happen.
+#[derive(Debug, Default)]
+struct Plan {
+    steps: Vec<Step>,
+    /// The steps, if none needs a placeholder: then they are the same for each exchange.
+    fixed: Option<Vec<Edit>>,
+    /// Every placeholder that a step needs, once.
+    placeholders: Vec<Placeholder>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Set(String, Template),
+    Append(String, Template),
+    Remove(String),
+}
+
+impl Plugin for Headers {
+    type Config = Config;
+
+    fn new(config: Config) -> Result<Self, String> {
+        let request = Plan::new(config.request).map_err(|error| format!("`request.{error}"))?;
+        let response = Plan::new(config.response).map_err(|error| format!("`response.{error}"))?;
+        if request.steps.is_empty() && response.steps.is_empty() {
+            return Err(
+                "there is nothing to do: no `set`, `append` or `remove` in `request` or `response`"
+                    .to_owned(),
+            );
+        }
+        Ok(Self { request, response })
+    }
+
+    fn interest(&self) -> Interest {
+        let wanted = |plan: &Plan, interest| {
+            if plan.steps.is_empty() {
+                Interest::empty()
+            } else {
+                interest
+            }
+        };
+        wanted(&self.request, Interest::REQUEST) | wanted(&self.response, Interest::RESPONSE)
+    }
+}
+
+impl OnRequest for Headers {
+    fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
+        match &self.request.fixed {
+            Some(edits) => request.edit_headers(edits)?,
+            None => request.edit_headers(&self.request.edits(request))?,
+        }
+        Ok(Decision::Next)
+    }
+}
+
+impl OnResponse for Headers {
+    fn on_response(&self, request: &Request, response: &mut Response) -> Result<Decision, Fault> {
+        match &self.response.fixed {
+            Some(edits) => response.edit_headers(edits)?,
+            None => response.edit_headers(&self.response.edits(request))?,
+        }
+        Ok(Decision::Next)
+    }
+}
+
+plugin_sdk::export!(Headers: OnRequest, OnResponse);
+
+impl Plan {
+    /// The text of an error continues a key: ``set`: ..``.
+    fn new(edits: Edits) -> Result<Self, String> {
+        let mut plan = Self::default();
+        for name in edits.remove {
+            plan.steps
+                .push(Step::Remove(checked_name("remove", &name)?));
+        }
+        for (name, text) in edits.set {
+            let template = plan.template("set", &name, &text)?;
+            plan.steps
+                .push(Step::Set(checked_name("set", &name)?, template));
+        }
+        for (name, texts) in edits.append {
+            for text in texts {
+                let template = plan.template("append", &name, &text)?;
+                plan.steps
+                    .push(Step::Append(checked_name("append", &name)?, template));
+            }
+        }
+        if plan.placeholders.is_empty() {
+            plan.fixed = Some(plan.filled(&[]));
+        }
+        Ok(plan)
+    }
+
+    fn template(&mut self, key: &str, name: &str, text: &str) -> Result<Template, String> {
+        let template = Template::parse(text, &mut self.placeholders);
+        template.map_err(|error| format!("{key}.{name}`: {error}"))
+    }
+
+    /// The edits for an exchange.
+    fn edits(&self, request: &Request) -> Vec<Edit> {
+        let values: Vec<Vec<u8>> = self
+            .placeholders
+            .iter()
+            .map(|placeholder| placeholder.value(request))
+            .collect();
+        self.filled(&values)
+    }
+
+    /// A `set` that comes out empty because its placeholders did removes the field, so that what the client sent
+    /// under that name doesn't stay; such an `append` adds nothing.
+    fn filled(&self, values: &[Vec<u8>]) -> Vec<Edit> {
+        let edits = self.steps.iter().filter_map(|step| match step {
+            Step::Remove(name) => Some(Edit::Remove(name.clone())),
+            Step::Set(name, template) => Some(match template.fill(values) {
+                Some(value) => Edit::Set(Header {
+                    name: name.clone(),
+                    value,
+                }),
+                None => Edit::Remove(name.clone()),
+            }),
+            Step::Append(name, template) => template.fill(values).map(|value| {
+                Edit::Append(Header {
+                    name: name.clone(),
+                    value,
+                })
+            }),
+        });
+        edits.collect()
+    }
+}
+
+fn checked_name(key: &str, name: &str) -> Result<String, String> {
+    header::check_name(name).map_err(|error| match error {
+        EditError::Forbidden => format!("{key}`: the field {name:?} belongs to the gateway"),
+        _ => format!("{key}`: {name:?} is no name of a header field"),
+    })
+}

@@ -1,0 +1,143 @@
+//! Public keys as JSON objects (RFC 7517) and sets of them.
+//!
+//! Promises: a key gets the algorithm that it names, or those of its type, and no others. A set is read as RFC 7517
+//! section 5 asks: what is not understood is skipped. Leaves out: `x5c`, `x5u` and all other ways to certificates.
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use rsa::BoxedUint;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::key::{Algorithm, Key, Verifier};
+
+/// Keys of a set that are looked at; the large providers publish fewer than ten.
+const KEYS_MAX: usize = 64;
+
+/// A key as it is written. Members that don't matter here are not looked at.
+#[derive(Deserialize)]
+pub(crate) struct Jwk {
+    kty: String,
+    alg: Option<String>,
+    kid: Option<String>,
+    #[serde(rename = "use")]
+    intended: Option<String>,
+    key_ops: Option<Vec<String>>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    k: Option<String>,
+    /// The private part of RSA, EC and Ed25519 keys alike.
+    d: Option<serde::de::IgnoredAny>,
+}
+
+impl Jwk {
+    /// The keys that it stands for: one for each algorithm that it can be used with, if that is among `allowed`. The
+    /// id is the given one, if any, or its own.
+    pub(crate) fn keys(
+        &self,
+        kid: Option<&str>,
+        allowed: &[Algorithm],
+    ) -> Result<Vec<Key>, String> {
+        if self.d.is_some() {
+            return Err("`jwk` is a private key: leave out its private members".to_owned());
+        }
+        let is_for_signatures = self
+            .intended
+            .as_deref()
+            .is_none_or(|intended| intended == "sig")
+            && self
+                .key_ops
+                .as_ref()
+                .is_none_or(|operations| operations.iter().any(|it| it == "verify"));
+        if !is_for_signatures {
+            return Err("`jwk` is not for signatures".to_owned());
+        }
+        let kid = kid.or(self.kid.as_deref());
+        self.algorithms()?
+            .into_iter()
+            .filter(|algorithm| allowed.contains(algorithm))
+            .map(|algorithm| Ok(Key::new(kid.map(str::to_owned), self.verifier(algorithm)?)))
+            .collect()
+    }
+
+    fn algorithms(&self) -> Result<Vec<Algorithm>, String> {
+        if let Some(name) = &self.alg {
+            let algorithm = Algorithm::named(name);
+            return algorithm
+                .map(|algorithm| vec![algorithm])
+                .ok_or_else(|| format!("the algorithm {name:?} of `jwk` is not known"));
+        }
+        match self.kty.as_str() {
+            "RSA" => Ok(vec![Algorithm::Rs256, Algorithm::Ps256]),
+            "EC" => Ok(vec![Algorithm::Es256]),
+            "OKP" => Ok(vec![Algorithm::EdDsa]),
+            _ => Err("`jwk` needs `alg`".to_owned()),
+        }
+    }
+
+    fn verifier(&self, algorithm: Algorithm) -> Result<Verifier, String> {
+        match (self.kty.as_str(), self.crv.as_deref()) {
+            ("RSA", _) => {
+                let (n, e) = (number("n", &self.n)?, number("e", &self.e)?);
+                let key = rsa::PublicKey::new(n, e)
+                    .map_err(|error| format!("`jwk` is no RSA key: {error}"))?;
+                Verifier::rsa(algorithm, key)
+            }
+            ("EC", Some("P-256")) => {
+                let (x, y) = (bytes("x", &self.x)?, bytes("y", &self.y)?);
+                // SEC 1 section 2.3.4: an uncompressed point.
+                let point = [&[4], &*x, &*y].concat();
+                let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point)
+                    .map_err(|_| "`jwk` is no point on P-256".to_owned())?;
+                Verifier::ec(algorithm, key)
+            }
+            ("OKP", Some("Ed25519")) => {
+                let key = bytes("x", &self.x)?
+                    .try_into()
+                    .ok()
+                    .and_then(|x| ed25519_dalek::VerifyingKey::from_bytes(&x).ok())
+                    .ok_or("`jwk` is no Ed25519 key")?;
+                Verifier::ed(algorithm, key)
+            }
+            ("oct", _) => Verifier::secret(algorithm, &bytes("k", &self.k)?),
+            _ => Err("the type or curve of `jwk` is not known".to_owned()),
+        }
+    }
+}
+
+/// The usable keys of a set. Secrets in a set that was fetched are not believed: whoever can read it could sign.
+pub(crate) fn set(json: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, String> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
+    let set: Set =
+        serde_json::from_slice(json).map_err(|error| format!("it is no key set: {error}"))?;
+    let keys = set.keys.into_iter().take(KEYS_MAX);
+    let keys = keys
+        .filter_map(|value| serde_json::from_value::<Jwk>(value).ok())
+        .filter(|jwk| jwk.kty != "oct");
+    let keys: Vec<Key> = keys
+        .filter_map(|jwk| jwk.keys(None, allowed).ok())
+        .flatten()
+        .collect();
+    if keys.is_empty() {
+        return Err("it has no key that can be used".to_owned());
+    }
+    Ok(keys)
+}
+
+fn bytes(name: &str, member: &Option<String>) -> Result<Vec<u8>, String> {
+    let text = member
+        .as_deref()
+        .ok_or_else(|| format!("`jwk` lacks `{name}`"))?;
+    Base64UrlUnpadded::decode_vec(text).map_err(|_| format!("`{name}` of `jwk` is not base64url"))
+}
+
+fn number(name: &str, member: &Option<String>) -> Result<BoxedUint, String> {
+    let bytes = bytes(name, member)?;
+    let bits = u32::try_from(bytes.len() * 8).unwrap_or(u32::MAX);
+    BoxedUint::from_be_slice(&bytes, bits).map_err(|_| format!("`{name}` of `jwk` is too long"))
+}

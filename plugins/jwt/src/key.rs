@@ -1,0 +1,190 @@
+//! Keys: what verifies a signature, and for which algorithm.
+//!
+//! Promises: a key has exactly one algorithm, decided when it is loaded; a token only chooses among keys, never how a
+//! key is used, so `none` and HMAC with a public key have no code that could run. Everything is parsed at load.
+//! Leaves out: signing, and how keys are written (`pem.rs`, `jwk.rs`).
+
+use ed25519_dalek::VerifyingKey as EdKey;
+use hmac::{Hmac, KeyInit as _, Mac};
+use p256::ecdsa::VerifyingKey as EcKey;
+use p256::ecdsa::signature::Verifier as _;
+use rsa::{pkcs1v15, pss};
+use sha2::{Sha256, Sha384, Sha512};
+
+/// A signature algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    Hs256,
+    Hs384,
+    Hs512,
+    Rs256,
+    Ps256,
+    Es256,
+    EdDsa,
+}
+
+/// The names, for messages.
+pub(crate) const NAMES: &str = "HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA";
+
+/// The algorithms with a public key: all that a key set from a URL may hold.
+pub(crate) const PUBLIC: [Algorithm; 4] = [
+    Algorithm::Rs256,
+    Algorithm::Ps256,
+    Algorithm::Es256,
+    Algorithm::EdDsa,
+];
+
+/// Bits of an RSA modulus: RFC 7518 section 3.3 asks for the first; more than the second costs a call's time.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+
+impl Algorithm {
+    /// The algorithm of that name, as tokens and keys write it.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "HS256" => Self::Hs256,
+            "HS384" => Self::Hs384,
+            "HS512" => Self::Hs512,
+            "RS256" => Self::Rs256,
+            "PS256" => Self::Ps256,
+            "ES256" => Self::Es256,
+            // RFC 9864 gives the Edwards curve that everybody means a name of its own.
+            "EdDSA" | "Ed25519" => Self::EdDsa,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of a secret, at least (RFC 7518 section 3.2); 0 for algorithms without one.
+    fn secret_bytes(self) -> usize {
+        match self {
+            Self::Hs256 => 32,
+            Self::Hs384 => 48,
+            Self::Hs512 => 64,
+            Self::Rs256 | Self::Ps256 | Self::Es256 | Self::EdDsa => 0,
+        }
+    }
+}
+
+/// A key with its id.
+pub(crate) struct Key {
+    pub(crate) kid: Option<String>,
+    pub(crate) algorithm: Algorithm,
+    verifier: Verifier,
+}
+
+pub(crate) enum Verifier {
+    Hs256(Hmac<Sha256>),
+    Hs384(Hmac<Sha384>),
+    Hs512(Hmac<Sha512>),
+    Rs256(pkcs1v15::VerifyingKey<Sha256>),
+    Ps256(pss::VerifyingKey<Sha256>),
+    Es256(EcKey),
+    EdDsa(EdKey),
+}
+
+impl Verifier {
+    /// For an HMAC algorithm.
+    pub(crate) fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, String> {
+        let least = algorithm.secret_bytes();
+        if least == 0 {
+            return Err("this algorithm takes a public key, not a secret".to_owned());
+        }
+        if secret.starts_with(b"-----BEGIN") {
+            return Err("the secret is a PEM text: a public key is no secret".to_owned());
+        }
+        if secret.len() < least {
+            return Err(format!("the secret is shorter than {least} bytes"));
+        }
+        let verifier = match algorithm {
+            Algorithm::Hs256 => Hmac::new_from_slice(secret).map(Self::Hs256),
+            Algorithm::Hs384 => Hmac::new_from_slice(secret).map(Self::Hs384),
+            _ => Hmac::new_from_slice(secret).map(Self::Hs512),
+        };
+        verifier.map_err(|_| "the secret can't be used".to_owned())
+    }
+
+    /// For RS256 or PS256.
+    pub(crate) fn rsa(algorithm: Algorithm, key: rsa::PublicKey) -> Result<Self, String> {
+        use rsa::traits::PublicKeyParts as _;
+        let bits = key.n().bit_width_vartime() as usize;
+        if !RSA_BITS.contains(&bits) {
+            let (least, most) = RSA_BITS.into_inner();
+            return Err(format!(
+                "the RSA key has {bits} bits; {least} to {most} are accepted"
+            ));
+        }
+        match algorithm {
+            Algorithm::Rs256 => Ok(Self::Rs256(pkcs1v15::VerifyingKey::new(key))),
+            Algorithm::Ps256 => Ok(Self::Ps256(pss::VerifyingKey::new(key))),
+            _ => Err(mismatch("an RSA key")),
+        }
+    }
+
+    /// For ES256.
+    pub(crate) fn ec(algorithm: Algorithm, key: EcKey) -> Result<Self, String> {
+        match algorithm {
+            Algorithm::Es256 => Ok(Self::Es256(key)),
+            _ => Err(mismatch("a P-256 key")),
+        }
+    }
+
+    /// For EdDSA.
+    pub(crate) fn ed(algorithm: Algorithm, key: EdKey) -> Result<Self, String> {
+        match algorithm {
+            _ if key.is_weak() => Err("the Ed25519 key is a weak one".to_owned()),
+            Algorithm::EdDsa => Ok(Self::EdDsa(key)),
+            _ => Err(mismatch("an Ed25519 key")),
+        }
+    }
+}
+
+fn mismatch(what: &str) -> String {
+    format!("{what} is not for this algorithm")
+}
+
+impl Key {
+    /// A key whose algorithm is the verifier's.
+    pub(crate) fn new(kid: Option<String>, verifier: Verifier) -> Self {
+        let algorithm = match verifier {
+            Verifier::Hs256(_) => Algorithm::Hs256,
+            Verifier::Hs384(_) => Algorithm::Hs384,
+            Verifier::Hs512(_) => Algorithm::Hs512,
+            Verifier::Rs256(_) => Algorithm::Rs256,
+            Verifier::Ps256(_) => Algorithm::Ps256,
+            Verifier::Es256(_) => Algorithm::Es256,
+            Verifier::EdDsa(_) => Algorithm::EdDsa,
+        };
+        Self {
+            kid,
+            algorithm,
+            verifier,
+        }
+    }
+
+    /// Whether it may have signed a token with that header. Ids rule out only where both sides have one.
+    pub(crate) fn fits(&self, algorithm: Algorithm, kid: Option<&str>) -> bool {
+        let kids_differ = matches!((&self.kid, kid), (Some(ours), Some(theirs)) if ours != theirs);
+        self.algorithm == algorithm && !kids_differ
+    }
+
+    /// Whether it has made this signature of this message. In constant time for secrets.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        match &self.verifier {
+            Verifier::Hs256(mac) => check_mac(mac.clone(), message, signature),
+            Verifier::Hs384(mac) => check_mac(mac.clone(), message, signature),
+            Verifier::Hs512(mac) => check_mac(mac.clone(), message, signature),
+            Verifier::Rs256(key) => pkcs1v15::Signature::try_from(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Verifier::Ps256(key) => pss::Signature::try_from(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Verifier::Es256(key) => p256::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            // Strict: signatures that some verifiers accept and others don't are refused.
+            Verifier::EdDsa(key) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+        }
+    }
+}
+
+fn check_mac<M: Mac>(mac: M, message: &[u8], signature: &[u8]) -> bool {
+    mac.chain_update(message).verify_slice(signature).is_ok()
+}

@@ -1,0 +1,1 @@
+//! What passes, what does not, and what is said about it.
