@@ -1,6 +1,6 @@
 //! From one generation to the next: read, check, build, bind, swap. A failure at any step leaves the old one serving.
 //!
-//! [`Reloader`] does it; [`Watch`] says when the files behind it have changed.
+//! `Reloader` does it; `Watch` says when the files behind it have changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The plugin runtime: sandboxed components, their instances, and the chains that they form.
 //!
-//! In reading order: what hooks see ([`head`]) and what they answer ([`Interest`], [`Fault`]); how bytes become a
+//! In reading order: what hooks see (`head`) and what they answer ([`Interest`], [`Fault`]); how bytes become a
 //! loaded component (`engine`, `cache`, `component`); how an instance is made, leased, called and thrown away
 //! (`host`, `instance`, `pool`, `lease`); how plugins stand in a row (`chain`, `step`, `body`).
 //!

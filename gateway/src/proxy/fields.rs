@@ -4,7 +4,7 @@
 
 use http::Version;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
@@ -42,6 +42,21 @@ pub(super) fn strip_request(headers: &mut HeaderMap) -> Trailers {
         headers.remove(CONTENT_LENGTH);
     }
     trailers
+}
+
+/// An h2 client may send its cookies as several fields, which in HTTP/1.1 are one (RFC 9113 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Take from an upstream's response what must not go on.
@@ -146,6 +161,13 @@ mod tests {
         ]);
         assert_eq!(strip_request(&mut request), Trailers::NotAccepted);
         assert_eq!(request, headers(&[("x-stays", "1")]));
+    }
+
+    #[test]
+    fn cookie_crumbs_become_one_cookie() {
+        let mut request = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        join_cookies(&mut request);
+        assert_eq!(request, headers(&[("cookie", "a=1; b=2")]));
     }
 
     #[test]

@@ -219,6 +219,7 @@ fn admit(
     facts.authority = host.to_owned();
 
     let trailers = fields::strip_request(&mut parts.headers);
+    fields::join_cookies(&mut parts.headers);
     let sender = Sender {
         peer: client.ip,
         scheme: client.scheme,

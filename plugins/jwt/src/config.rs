@@ -17,7 +17,7 @@ use crate::carrier::Carriers;
 use crate::claims::{Required, Rules};
 use crate::jwk::Jwk;
 use crate::jwks::Remote;
-use crate::key::{Algorithm, Key, NAMES, PUBLIC, Verifier};
+use crate::key::{ALL, Algorithm, Key, NAMES, PUBLIC, Verifier};
 use crate::outcome::Outcome;
 use crate::{Jwt, pem};
 
@@ -213,15 +213,7 @@ impl KeyConfig {
             other => serde_json::from_value::<Jwk>(other.clone()).ok(),
         };
         let jwk = parsed.ok_or("`jwk` is no table with `kty`, nor such a JSON text")?;
-        let one = algorithm.map(|algorithm| [algorithm]);
-        let all = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
-        let all = [&all[..], &PUBLIC].concat();
-        let allowed = one.as_ref().map_or(&*all, |one| &one[..]);
-        let keys = jwk.keys(self.kid.as_deref(), allowed)?;
-        if keys.is_empty() {
-            return Err("`jwk` is not for the algorithm in `alg`".to_owned());
-        }
-        Ok(keys)
+        jwk.keys(self.kid.as_deref(), algorithm, &ALL)
     }
 }
 

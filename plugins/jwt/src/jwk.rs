@@ -34,46 +34,45 @@ pub(crate) struct Jwk {
 
 impl Jwk {
     /// The keys that it stands for: one for each algorithm that it can be used with, if that is among `allowed`. The
-    /// id is the given one, if any, or its own.
+    /// given id and algorithm count before its own.
     pub(crate) fn keys(
         &self,
         kid: Option<&str>,
+        algorithm: Option<Algorithm>,
         allowed: &[Algorithm],
     ) -> Result<Vec<Key>, String> {
         if self.d.is_some() {
             return Err("`jwk` is a private key: leave out its private members".to_owned());
         }
-        let is_for_signatures = self
-            .intended
-            .as_deref()
-            .is_none_or(|intended| intended == "sig")
-            && self
-                .key_ops
-                .as_ref()
-                .is_none_or(|operations| operations.iter().any(|it| it == "verify"));
-        if !is_for_signatures {
+        let is_intended = self.intended.as_deref().is_none_or(|it| it == "sig");
+        let operations = self.key_ops.as_ref();
+        if !is_intended || operations.is_some_and(|all| !all.iter().any(|it| it == "verify")) {
             return Err("`jwk` is not for signatures".to_owned());
         }
         let kid = kid.or(self.kid.as_deref());
-        self.algorithms()?
+        self.algorithms(algorithm)?
             .into_iter()
             .filter(|algorithm| allowed.contains(algorithm))
             .map(|algorithm| Ok(Key::new(kid.map(str::to_owned), self.verifier(algorithm)?)))
             .collect()
     }
 
-    fn algorithms(&self) -> Result<Vec<Algorithm>, String> {
-        if let Some(name) = &self.alg {
-            let algorithm = Algorithm::named(name);
-            return algorithm
-                .map(|algorithm| vec![algorithm])
-                .ok_or_else(|| format!("the algorithm {name:?} of `jwk` is not known"));
-        }
-        match self.kty.as_str() {
-            "RSA" => Ok(vec![Algorithm::Rs256, Algorithm::Ps256]),
-            "EC" => Ok(vec![Algorithm::Es256]),
-            "OKP" => Ok(vec![Algorithm::EdDsa]),
-            _ => Err("`jwk` needs `alg`".to_owned()),
+    fn algorithms(&self, given: Option<Algorithm>) -> Result<Vec<Algorithm>, String> {
+        let own = self.alg.as_deref().map(|name| {
+            Algorithm::named(name)
+                .ok_or_else(|| format!("the algorithm {name:?} of `jwk` is not known"))
+        });
+        match (own.transpose()?, given) {
+            (Some(own), Some(given)) if own != given => {
+                Err("`jwk` is not for the algorithm in `alg`".to_owned())
+            }
+            (Some(algorithm), _) | (None, Some(algorithm)) => Ok(vec![algorithm]),
+            (None, None) => match self.kty.as_str() {
+                "RSA" => Ok(vec![Algorithm::Rs256, Algorithm::Ps256]),
+                "EC" => Ok(vec![Algorithm::Es256]),
+                "OKP" => Ok(vec![Algorithm::EdDsa]),
+                _ => Err("`alg` is missing, beside `jwk` or in it".to_owned()),
+            },
         }
     }
 
@@ -120,7 +119,7 @@ pub(crate) fn set(json: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, String
         .filter_map(|value| serde_json::from_value::<Jwk>(value).ok())
         .filter(|jwk| jwk.kty != "oct");
     let keys: Vec<Key> = keys
-        .filter_map(|jwk| jwk.keys(None, allowed).ok())
+        .filter_map(|jwk| jwk.keys(None, None, allowed).ok())
         .flatten()
         .collect();
     if keys.is_empty() {

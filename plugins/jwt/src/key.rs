@@ -23,6 +23,17 @@ pub(crate) enum Algorithm {
     EdDsa,
 }
 
+/// All of them.
+pub(crate) const ALL: [Algorithm; 7] = [
+    Algorithm::Hs256,
+    Algorithm::Hs384,
+    Algorithm::Hs512,
+    Algorithm::Rs256,
+    Algorithm::Ps256,
+    Algorithm::Es256,
+    Algorithm::EdDsa,
+];
+
 /// The names, for messages.
 pub(crate) const NAMES: &str = "HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA";
 

@@ -39,6 +39,9 @@ impl<'a> Token<'a> {
         }
         let (message, signature) = text.rsplit_once('.').ok_or(Refusal::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(Refusal::Malformed)?;
+        if payload.contains('.') {
+            return Err(Refusal::Malformed);
+        }
         let header: Header =
             serde_json::from_slice(&decode(header)?).map_err(|_| Refusal::Malformed)?;
         // RFC 7515 section 4.1.11: nothing is understood here, so nothing may be critical.
@@ -65,7 +68,6 @@ impl<'a> Token<'a> {
     }
 }
 
-/// A part. More than three parts end here too: a dot is no base64url.
 fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
     Base64UrlUnpadded::decode_vec(part).map_err(|_| Refusal::Malformed)
 }

@@ -2,7 +2,8 @@
 //! keys, so that nothing here is checked against itself only.
 
 /// RFC 7515 A.1: the secret, base64url.
-pub(super) const SECRET: &str = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+pub(super) const SECRET: &str =
+    "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
 /// RFC 7515 A.2: the modulus; the exponent is `AQAB`.
 pub(super) const RSA_N: &str = concat!(
     "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yR",
@@ -75,42 +76,63 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
 /// `{"sub": "alice", "iss": "https://issuer.example", "aud": "gateway", "exp": 4102444800}` by algorithm, made by PyJWT with
 /// the keys above.
 pub(super) const TOKENS: [(&str, &str); 7] = [
-    ("HS256", concat!(
-        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
-        "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.LGTKM7o2KRz-e41XZeFZzSoCTSbtuvSCfkXtkPqh0q4",
-    )),
-    ("HS384", concat!(
-        "eyJhbGciOiJIUzM4NCIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
-        "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.Y9M9MrLKDaJeE4BmXOq_haKN8IUuDHCQTVgURdYCPqlz3VCGq3qMiQ3T",
-        "XQ9LDdoH",
-    )),
-    ("HS512", concat!(
-        "eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
-        "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.tnLh6qXrb353xIXj62h1Dc71uBj61Or3AdrYbzOKTlHlOddrwrGZwqyE",
-        "JvII64QdbhwZn8QcVJj78XTS0AGD2A",
-    )),
-    ("RS256", concat!(
-        "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
-        "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.WsAo6vUbrQfF2khfeHN84g_GIPmI1hvD9rQF0FVB-XOrzGnUDm5F9F-7",
-        "u_LZDoaJvJjuAz8DdFjfwZKrBHgQEl0sqaBJBU8e8lGcrsmN7jxpN5vJmfE-8bn51dOCMy_Tz3CUc5ZtbYCvEexF9QFvsTDgP9ra",
-        "LSpMNtrzJ_yY5geeaLC65-advxjXAvMlU26BjlmtOWv04Agc7f7811dRjv5AVoNNWxxaPDwVsefWfZhdE0cGHNjCRBsxp2AlEOvl",
-        "dSV8CXx5vA6MopKt5borzvVDxgrmlBNZ8VDeB1JTCqCzoEHrljvQXQaYMrPBQn7CHsNVKUfpEdoUd3qh7kk4Sg",
-    )),
-    ("PS256", concat!(
-        "eyJhbGciOiJQUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
-        "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.Q25CcddFHnJvGpHx3fkeSuM8jGQGq_-vlg2L7gkeojuZA97x1RYXCDeU",
-        "NDb6Eg_31huAJAczwtv7pASKBPVt3TEsSyXYM7NOCkn85Ifea21zqd5BQhhLxXLT1w52VwsKXU6VSuT9V7tn9yotaCpNDHodYz_G",
-        "FfcERi5MVc0-OIzSoS-5GA6EOSCwx4RBwijFaLpR_fdojrLw3ZedWHPpXFJF1IMnhCBq1AbMHxkE4mI-2tUrFjBebpX0zPgMOm9M",
-        "6pXlNZt5PHE3GvTQX7J4b7WP69YNm3YB0Fdjo8Lz80iPahN6m9hor4CBSFC48IHoucwNXEHfUl4FmaZkkkG18A",
-    )),
-    ("ES256", concat!(
-        "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
-        "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.R7y8jNTWsUuRUeP_Z6wWffm2-DOuvUzP-9_CR9Yk2jheUwjqA_Bw-FMT",
-        "pXAzCvqb7-8ludaQATEsh_vwT3CRFw",
-    )),
-    ("EdDSA", concat!(
-        "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
-        "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.UF1wv1iemTgCM_EUt-fh9TP1o9fNb4O-9Y9L4by6yt4Ss06dN2Rnm9na",
-        "Ex26jMlkT-HVFzs0MCo8GPIVMRxPAA",
-    )),
+    (
+        "HS256",
+        concat!(
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
+            "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.LGTKM7o2KRz-e41XZeFZzSoCTSbtuvSCfkXtkPqh0q4",
+        ),
+    ),
+    (
+        "HS384",
+        concat!(
+            "eyJhbGciOiJIUzM4NCIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
+            "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.Y9M9MrLKDaJeE4BmXOq_haKN8IUuDHCQTVgURdYCPqlz3VCGq3qMiQ3T",
+            "XQ9LDdoH",
+        ),
+    ),
+    (
+        "HS512",
+        concat!(
+            "eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
+            "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.tnLh6qXrb353xIXj62h1Dc71uBj61Or3AdrYbzOKTlHlOddrwrGZwqyE",
+            "JvII64QdbhwZn8QcVJj78XTS0AGD2A",
+        ),
+    ),
+    (
+        "RS256",
+        concat!(
+            "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
+            "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.WsAo6vUbrQfF2khfeHN84g_GIPmI1hvD9rQF0FVB-XOrzGnUDm5F9F-7",
+            "u_LZDoaJvJjuAz8DdFjfwZKrBHgQEl0sqaBJBU8e8lGcrsmN7jxpN5vJmfE-8bn51dOCMy_Tz3CUc5ZtbYCvEexF9QFvsTDgP9ra",
+            "LSpMNtrzJ_yY5geeaLC65-advxjXAvMlU26BjlmtOWv04Agc7f7811dRjv5AVoNNWxxaPDwVsefWfZhdE0cGHNjCRBsxp2AlEOvl",
+            "dSV8CXx5vA6MopKt5borzvVDxgrmlBNZ8VDeB1JTCqCzoEHrljvQXQaYMrPBQn7CHsNVKUfpEdoUd3qh7kk4Sg",
+        ),
+    ),
+    (
+        "PS256",
+        concat!(
+            "eyJhbGciOiJQUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
+            "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.Q25CcddFHnJvGpHx3fkeSuM8jGQGq_-vlg2L7gkeojuZA97x1RYXCDeU",
+            "NDb6Eg_31huAJAczwtv7pASKBPVt3TEsSyXYM7NOCkn85Ifea21zqd5BQhhLxXLT1w52VwsKXU6VSuT9V7tn9yotaCpNDHodYz_G",
+            "FfcERi5MVc0-OIzSoS-5GA6EOSCwx4RBwijFaLpR_fdojrLw3ZedWHPpXFJF1IMnhCBq1AbMHxkE4mI-2tUrFjBebpX0zPgMOm9M",
+            "6pXlNZt5PHE3GvTQX7J4b7WP69YNm3YB0Fdjo8Lz80iPahN6m9hor4CBSFC48IHoucwNXEHfUl4FmaZkkkG18A",
+        ),
+    ),
+    (
+        "ES256",
+        concat!(
+            "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
+            "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.R7y8jNTWsUuRUeP_Z6wWffm2-DOuvUzP-9_CR9Yk2jheUwjqA_Bw-FMT",
+            "pXAzCvqb7-8ludaQATEsh_vwT3CRFw",
+        ),
+    ),
+    (
+        "EdDSA",
+        concat!(
+            "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJ",
+            "hdWQiOiJnYXRld2F5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.UF1wv1iemTgCM_EUt-fh9TP1o9fNb4O-9Y9L4by6yt4Ss06dN2Rnm9na",
+            "Ex26jMlkT-HVFzs0MCo8GPIVMRxPAA",
+        ),
+    ),
 ];
