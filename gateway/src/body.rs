@@ -23,9 +23,12 @@ pub enum BodyError {
     /// It is longer than allowed.
     #[error("longer than {0} bytes")]
     TooLarge(u64),
-    /// A plugin cut it off or failed on it.
+    /// A plugin cut it off on purpose.
     #[error("{0}")]
-    Plugin(String),
+    Aborted(String),
+    /// A plugin faulted on it.
+    #[error("{0}")]
+    Fault(String),
 }
 
 /// A body that streams, boxed.

@@ -1,4 +1,4 @@
-//! scratch
+#![doc = include_str!("../ARCHITECTURE.md")]
 
 // In reading order: the doors, then a request's way through, then what it stands on.
 pub mod cli;

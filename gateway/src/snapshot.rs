@@ -248,7 +248,7 @@ fn fetch_of(
     plugin: &config::Plugin,
     denied: &[SocketAddr],
 ) -> Result<Option<Arc<dyn Fetch>>, String> {
-    if plugin.grants.http_client.is_empty() {
+    if plugin.grants.http_client.is_none() {
         return Ok(None);
     }
     match GrantedFetch::new(&plugin.grants, denied) {

@@ -4,12 +4,11 @@
 //! written into a fresh folder, for the user to edit, and the folder is gone when the demo is.
 
 use std::fs::DirBuilder;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::anyhow;
 
 use super::demo_service::DemoService;
 use super::print;
@@ -33,17 +32,17 @@ const GUIDE: &str = include_str!("demo.txt");
 pub(super) fn demo() -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     logging::init("info", LogFormat::Text)?;
-    let one = DemoService::start("one", SERVICE_PORTS[0]).context("can't start a demo service")?;
-    let two = DemoService::start("two", SERVICE_PORTS[1]).context("can't start a demo service")?;
+    let one = service("one", SERVICE_PORTS[0])?;
+    let two = service("two", SERVICE_PORTS[1])?;
     let addresses = Addresses {
         clients: free(CLIENT_PORT)?,
         admin: free(ADMIN_PORT)?,
         services: [one.address, two.address],
     };
-    let folder = Folder::create().context("can't make a folder for the demo's configuration")?;
+    let folder = Folder::create()?;
     let file = folder.0.join("gateway.toml");
     std::fs::write(&file, addresses.fill(CONFIG))
-        .with_context(|| format!("can't write {}", file.display()))?;
+        .map_err(|error| anyhow!("can't write {}: {error}", file.display()))?;
     let options = StartOptions {
         config_path: Some(file.clone()),
         watch: true,
@@ -53,6 +52,11 @@ pub(super) fn demo() -> anyhow::Result<()> {
     print(&addresses.guide(&file));
     serve(gateway, &signals);
     Ok(())
+}
+
+fn service(name: &'static str, port: u16) -> anyhow::Result<DemoService> {
+    DemoService::start(name, port)
+        .map_err(|error| anyhow!("can't start demo service {name}: {error}"))
 }
 
 /// Where everything listens.
@@ -80,20 +84,22 @@ impl Addresses {
 
 /// That port of the loopback interface, or a free one. It is bound again in a moment; somebody who takes it in
 /// between makes the start fail, with the address in the message.
-fn free(port: u16) -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?
-        .local_addr()
+fn free(port: u16) -> anyhow::Result<SocketAddr> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let address = bound.and_then(|listener| listener.local_addr());
+    address.map_err(|error| anyhow!("no free port on loopback: {error}"))
 }
 
 /// A folder of this process alone, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
-    fn create() -> io::Result<Self> {
+    fn create() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("gateway-demo-{}", std::process::id()));
         // Not recursive: what is there already was not made by us, and stays.
-        DirBuilder::new().mode(0o700).create(&path)?;
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| anyhow!("can't make the folder {}: {error}", path.display()))?;
         Ok(Self(path))
     }
 }

@@ -76,7 +76,11 @@ fn answer<B>(name: &str, request: &Request<B>) -> Response<Full<Bytes>> {
     );
     for (field, value) in request.headers() {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {field}: {}", value.as_bytes().escape_ascii());
+        let _ = writeln!(
+            text,
+            "  {field}: {}",
+            String::from_utf8_lossy(value.as_bytes())
+        );
     }
     Response::new(Full::new(text.into()))
 }

@@ -80,8 +80,8 @@ impl Cli {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                // Nothing is left to do if nobody listens there.
-                let _ = writeln!(std::io::stderr(), "{error:#}");
+                // Our errors tell their causes themselves. Nothing is left to do if nobody listens there.
+                let _ = writeln!(std::io::stderr(), "{error}");
                 ExitCode::FAILURE
             }
         }

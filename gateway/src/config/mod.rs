@@ -178,8 +178,9 @@ pub struct Grants {
     pub kv: bool,
     /// `limiter = true`: token buckets.
     pub limiter: bool,
-    /// `http-client = ["https://login.example.com", ...]`: origins (scheme, host, port) that it may call. Empty: none.
-    pub http_client: Vec<Origin>,
+    /// `http-client = ["https://login.example.com", ...]`: origins (scheme, host, port) that it may call. An empty list
+    /// lets a component that imports the client be loaded, and every call of it be refused.
+    pub http_client: Option<Vec<Origin>>,
     /// `http-client-networks = ["10.1.0.0/16"]`: addresses that are not public and yet allowed for those origins. An
     /// origin whose host is an address or `localhost` allows itself.
     pub http_client_networks: Vec<Network>,

@@ -1,7 +1,7 @@
 //! The wire types of `wit/`, as wasmtime lifts and lowers them. Only what crosses the border; everything is turned
 //! into the gateway's own types at once.
 
-use wasmtime::component::{ComponentType, Lift, Lower, flags};
+use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr, flags};
 
 /// Marker of the `request` and `response` resources. Which of the two is meant follows from the function that is
 /// called; the object itself lies in the store for the time of the call.
@@ -66,15 +66,23 @@ pub(super) enum EditError {
     ReadOnly,
 }
 
-#[derive(ComponentType, Lift, Debug)]
+/// A header whose name and value still lie in the guest's memory.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct GuestHeader {
+    pub(super) name: WasmStr,
+    pub(super) value: WasmList<u8>,
+}
+
+#[derive(ComponentType, Lift)]
 #[component(variant)]
 pub(super) enum Edit {
     #[component(name = "set")]
-    Set(Header),
+    Set(GuestHeader),
     #[component(name = "append")]
-    Append(Header),
+    Append(GuestHeader),
     #[component(name = "remove")]
-    Remove(String),
+    Remove(WasmStr),
 }
 
 #[derive(ComponentType, Lift, Debug)]

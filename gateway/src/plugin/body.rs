@@ -186,7 +186,7 @@ impl HookBody {
                     ChunkDecision::Replace(data) => Ok(Bytes::from(data)),
                     ChunkDecision::Abort(why) => {
                         self.state = State::Done;
-                        Err(BodyError::Plugin(format!(
+                        Err(BodyError::Aborted(format!(
                             "plugin '{plugin}' aborted the body: {why}"
                         )))
                     }
@@ -201,7 +201,7 @@ impl HookBody {
             return Ok(piece);
         }
         self.state = State::Done;
-        Err(BodyError::Plugin(format!("plugin '{plugin}' {fault}")))
+        Err(BodyError::Fault(format!("plugin '{plugin}' {fault}")))
     }
 
     fn poll_bypassed(

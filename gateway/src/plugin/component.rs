@@ -113,7 +113,7 @@ impl Loaded {
             (names::LIMITER, grants.limiter, "limiter = true"),
             (
                 names::HTTP_CLIENT,
-                !grants.http_client.is_empty(),
+                grants.http_client.is_some(),
                 "http-client = [\"https://HOST\"]",
             ),
         ];

@@ -4,8 +4,9 @@
 //! be made to yield, and turns whatever goes wrong into a [`Fault`]. After a fault the instance must be dropped.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ use super::fault::Fault;
 use super::host::{Context, Host, Scene};
 use super::interest::Interest;
 use super::spinning::{FREE_TICKS, Spinning};
+
+/// Calls after which an instance is retired, so that whatever it leaks stays bounded; less up to a quarter, so that
+/// instances that began together do not end together.
+const RETIRE_AFTER_CALLS: u32 = 100_000;
 
 /// Handles that a guest may hold at once: two heads, and what WASI gives it.
 const MAX_HANDLES: usize = 128;
@@ -43,8 +48,8 @@ pub(super) struct Instance {
     hooks: Hooks,
     /// What the plugin declared at `init`.
     pub(super) declared: Interest,
-    /// Calls so far.
-    pub(super) calls: u32,
+    /// Calls that it may still serve.
+    calls_left: u32,
 }
 
 #[derive(Default)]
@@ -90,11 +95,10 @@ impl Instance {
         let budget = ticks(context.limits.init_time);
         store.data_mut().begin(None, budget);
         store.set_epoch_deadline(1);
-        let made = with_wall_time(
-            context.limits.wall_time,
-            loaded.pre.instantiate_async(&mut store),
-        )
-        .await;
+        let made = {
+            let making = pin!(loaded.pre.instantiate_async(&mut store));
+            with_wall_time(context.limits.wall_time, making).await
+        };
         let instance = match made {
             Ok(Ok(instance)) => instance,
             Ok(Err(error)) => {
@@ -115,7 +119,7 @@ impl Instance {
             store,
             hooks,
             declared: Interest::NONE,
-            calls: 0,
+            calls_left: calls_of_a_life(),
         };
         let answer = instance
             .call_within(&init, (config.to_owned(),), None, context.limits.init_time)
@@ -199,6 +203,11 @@ impl Instance {
         answer
     }
 
+    /// Whether it has served long enough.
+    pub(super) fn is_old(&self) -> bool {
+        self.calls_left == 0
+    }
+
     /// Bytes of linear memory that the guest has grown to.
     pub(super) fn memory_bytes(&self) -> usize {
         self.store.data().memory.grown_bytes
@@ -235,11 +244,14 @@ impl Instance {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        self.calls = self.calls.saturating_add(1);
+        self.calls_left = self.calls_left.saturating_sub(1);
         self.store.data_mut().begin(scene, ticks(time));
         self.store.set_epoch_deadline(1);
         let wall_time = self.store.data().context.limits.wall_time;
-        let answer = with_wall_time(wall_time, function.call_async(&mut self.store, params)).await;
+        let answer = {
+            let call = pin!(function.call_async(&mut self.store, params));
+            with_wall_time(wall_time, call).await
+        };
         self.store.data_mut().budget.spinning = None;
         match answer {
             Ok(Ok(answer)) => Ok(answer),
@@ -310,15 +322,25 @@ fn new_store(engine: &Engine, context: &Arc<Context>) -> Store<Host> {
     store
 }
 
+fn calls_of_a_life() -> u32 {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    // Odd and far from any power of two, so that neighbours fall far apart.
+    let spread = MADE.fetch_add(1, Ordering::Relaxed).wrapping_mul(7919) % (RETIRE_AFTER_CALLS / 4);
+    RETIRE_AFTER_CALLS - spread
+}
+
 /// CPU time in ticks. The first tick comes at any moment of it, so one more than whole.
 fn ticks(time: Duration) -> u32 {
     let whole = time.as_nanos().div_ceil(TICK.as_nanos());
     u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// Wait, but not for ever. Most calls return at the first poll and need no timer.
-async fn with_wall_time<F: Future>(limit: Duration, future: F) -> Result<F::Output, Fault> {
-    let mut future = pin!(future);
+/// Wait, but not for ever. Most calls return at the first poll and need no timer. By reference, since the future of a call
+/// is large.
+async fn with_wall_time<F: Future>(
+    limit: Duration,
+    mut future: Pin<&mut F>,
+) -> Result<F::Output, Fault> {
     let first = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
     match first {
         Poll::Ready(output) => Ok(output),

@@ -35,16 +35,19 @@ pub(super) const HOOKS: [&str; 5] = [
 pub(super) struct Lease {
     pool: Arc<Pool>,
     /// There until the drop.
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
     spoiled: bool,
+    /// When the last call ended, so that the clock need not be read again.
+    ended: Option<Instant>,
 }
 
 impl Lease {
-    pub(super) fn new(pool: Arc<Pool>, instance: Instance) -> Self {
+    pub(super) fn new(pool: Arc<Pool>, instance: Box<Instance>) -> Self {
         Self {
             pool,
             instance: Some(instance),
             spoiled: false,
+            ended: None,
         }
     }
 
@@ -126,7 +129,9 @@ impl Lease {
         result: &Result<T, Fault>,
     ) {
         self.spoiled = result.is_err();
-        let time = started.elapsed();
+        let ended = Instant::now();
+        self.ended = Some(ended);
+        let time = ended.duration_since(started);
         self.pool.note(hook, time, result.as_ref().err());
         if let Some(scene) = scene {
             scene.request.facts.add_time(
@@ -148,7 +153,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         match self.instance.take() {
             Some(instance) if self.spoiled => self.pool.bury(instance),
-            Some(instance) => self.pool.release(instance),
+            Some(instance) => self
+                .pool
+                .release(instance, self.ended.unwrap_or_else(Instant::now)),
             None => {}
         }
     }

@@ -26,9 +26,6 @@ use crate::observe::escape::escape;
 use crate::observe::metrics::{HookMetrics, PluginMetrics};
 use crate::worker;
 
-/// Calls after which an instance is retired, so that whatever it leaks stays bounded; less up to a quarter, so that
-/// instances that began together do not end together.
-const RETIRE_AFTER_CALLS: u32 = 100_000;
 /// How long an instance stays idle before it is retired.
 const RETIRE_AFTER_IDLE: Duration = Duration::from_secs(60);
 /// Fault messages of one plugin in the log: one in this time, with the number of those left out.
@@ -57,10 +54,11 @@ pub struct Pool {
 }
 
 /// What goes to the thread that drops instances.
-pub(super) struct Grave(#[expect(dead_code, reason = "only its drop counts")] Instance);
+pub(super) struct Grave(#[expect(dead_code, reason = "only its drop counts")] Box<Instance>);
 
 struct Idle {
-    instance: Instance,
+    /// Boxed, since it moves in and out of here at every call.
+    instance: Box<Instance>,
     since: Instant,
 }
 
@@ -123,7 +121,7 @@ impl Pool {
                 None => Instance::start(&engine, &loaded, &context, &config).await?,
             };
             shard.lock().push(Idle {
-                instance,
+                instance: Box::new(instance),
                 since: Instant::now(),
             });
         }
@@ -190,44 +188,53 @@ impl Pool {
     }
 
     /// An instance for the caller alone: a warm one if there is one.
+    ///
+    /// What is rare is boxed: the future of starting an instance is large, and would be moved about with every call.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Fault> {
         self.suspension.admit()?;
-        let limits = &self.context.limits;
-        let permit = match self.busy.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let permit = tokio::time::timeout(limits.instance_wait, self.busy.acquire()).await;
-                match permit {
-                    Ok(Ok(permit)) => permit,
-                    _ => return Err(Fault::Busy(limits.instances)),
-                }
-            }
+        let Ok(permit) = self.busy.try_acquire() else {
+            return Box::pin(self.lease_when_free()).await;
         };
         let warm = worker::shard(&self.idle).lock().pop();
         let instance = match warm {
             Some(idle) => idle.instance,
-            None => self.start().await?,
+            None => Box::pin(self.start()).await?,
         };
         // From here on the lease's drop gives the permit back.
         permit.forget();
         Ok(Lease::new(Arc::clone(self), instance))
     }
 
-    async fn start(&self) -> Result<Instance, Fault> {
+    async fn lease_when_free(self: &Arc<Self>) -> Result<Lease, Fault> {
+        let limits = &self.context.limits;
+        let freed = tokio::time::timeout(limits.instance_wait, self.busy.acquire()).await;
+        let Ok(Ok(permit)) = freed else {
+            return Err(Fault::Busy(limits.instances));
+        };
+        let warm = worker::shard(&self.idle).lock().pop();
+        let instance = match warm {
+            Some(idle) => idle.instance,
+            None => self.start().await?,
+        };
+        permit.forget();
+        Ok(Lease::new(Arc::clone(self), instance))
+    }
+
+    async fn start(&self) -> Result<Box<Instance>, Fault> {
         let started =
             Instance::start(&self.engine, &self.loaded, &self.context, &self.config).await;
-        started.map_err(|error| match error {
+        let instance = started.map_err(|error| match error {
             StartError::Fault(fault) => fault,
             StartError::Refused(text) | StartError::Contract(text) => Fault::Start(text),
-        })
+        })?;
+        Ok(Box::new(instance))
     }
 
     /// Take back an instance that is as good as new.
-    pub(super) fn release(&self, instance: Instance) {
+    pub(super) fn release(&self, instance: Box<Instance>, now: Instant) {
         self.busy.add_permits(1);
-        let now = Instant::now();
-        let tired = instance.calls >= retirement(&self.context, self.born)
-            || instance.memory_bytes() > self.context.limits.memory_bytes / 4 * 3;
+        let tired =
+            instance.is_old() || instance.memory_bytes() > self.context.limits.memory_bytes / 4 * 3;
         if tired || self.isolation == Isolation::PerRequest {
             self.discard(instance);
             return;
@@ -250,7 +257,7 @@ impl Pool {
     }
 
     /// Take back an instance that must not be used again.
-    pub(super) fn bury(&self, instance: Instance) {
+    pub(super) fn bury(&self, instance: Box<Instance>) {
         self.busy.add_permits(1);
         self.discard(instance);
     }
@@ -261,7 +268,7 @@ impl Pool {
         self.hook_metrics[hook as usize].count(time);
     }
 
-    fn discard(&self, instance: Instance) {
+    fn discard(&self, instance: Box<Instance>) {
         // If the thread can't keep up, or is gone at the end of the process, it is dropped here.
         let _ = self.graveyard.try_send(Grave(instance));
     }
@@ -295,12 +302,6 @@ impl Pool {
             escape(&fault.to_string())
         );
     }
-}
-
-fn retirement(context: &Context, born: Instant) -> u32 {
-    // Where in the last quarter: any number will do that differs between pools and moments.
-    let jitter = context.name.len() as u32 * 7919 + born.elapsed().subsec_nanos();
-    RETIRE_AFTER_CALLS - jitter % (RETIRE_AFTER_CALLS / 4)
 }
 
 impl Drop for Pool {

@@ -53,7 +53,8 @@ pub(super) async fn request_step(
     }
     let interest = run.interests[slot];
     if interest.wants(Interest::REQUEST_WHOLE) {
-        return request_whole(run, slot, pool, request).await;
+        // Rare and large, so kept out of every request's future.
+        return Box::pin(request_whole(run, slot, pool, request)).await;
     }
     if interest.wants(Interest::REQUEST_CHUNKS) && !http_body::Body::is_end_stream(&request.body) {
         let seen = scene(&request.head, Access::Read, None, slot);
@@ -126,7 +127,7 @@ pub(super) async fn response_step(
         return Ok(response);
     }
     if interest.wants(Interest::RESPONSE_WHOLE) {
-        return response_whole(slot, pool, request, response).await;
+        return Box::pin(response_whole(slot, pool, request, response)).await;
     }
     if interest.wants(Interest::RESPONSE_CHUNKS)
         && let Some(lease) = settle(pool, pool.lease().await)?

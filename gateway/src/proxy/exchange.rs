@@ -140,7 +140,8 @@ impl Exchange {
     /// The response body broke off: the client sees a cut connection, never a short success.
     pub(super) fn response_broke(&mut self, error: &BodyError) {
         let reason = match error {
-            BodyError::Plugin(_) => "plugin-abort",
+            BodyError::Aborted(_) => "plugin-abort",
+            BodyError::Fault(_) => "plugin-fault",
             BodyError::Sender(_) | BodyError::Idle(_) | BodyError::TooLarge(_) => "upstream-body",
         };
         let request_id = self.record.facts.id.as_str();
@@ -167,7 +168,11 @@ impl Record {
         let cause = escape(&cause);
         // The client's doing is not worth an operator's attention each time, and a plugin's fault was reported when it
         // happened; what is ours or the upstream's is.
-        if status.is_server_error() && !matches!(failure, Failure::PluginFault(_)) {
+        let is_worth_it = match failure {
+            Failure::PluginFault(_) | Failure::MethodRefused => false,
+            _ => status.is_server_error(),
+        };
+        if is_worth_it {
             tracing::warn!(
                 request_id,
                 route,

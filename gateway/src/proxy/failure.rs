@@ -58,7 +58,7 @@ pub enum Failure {
     PluginAborted(String),
     /// A plugin faulted whose policy is `deny`.
     #[error("{0}")]
-    PluginFault(ChainError),
+    PluginFault(String),
     /// The response body is longer than a plugin that wants it whole may hold.
     #[error("{0}")]
     ResponseTooLarge(ChainError),
@@ -173,7 +173,7 @@ impl Failure {
     #[must_use]
     pub fn on_request(error: ChainError) -> Self {
         match error {
-            ChainError::Fault { .. } => Self::PluginFault(error),
+            ChainError::Fault { .. } => Self::PluginFault(error.to_string()),
             ChainError::TooLarge { .. } => Self::BodyTooLarge(error.to_string()),
             ChainError::Body(error) => Self::request_body(error),
         }
@@ -183,8 +183,10 @@ impl Failure {
     #[must_use]
     pub fn on_response(error: ChainError) -> Self {
         match error {
-            ChainError::Fault { .. } => Self::PluginFault(error),
+            ChainError::Fault { .. } => Self::PluginFault(error.to_string()),
             ChainError::TooLarge { .. } => Self::ResponseTooLarge(error),
+            ChainError::Body(BodyError::Aborted(text)) => Self::PluginAborted(text),
+            ChainError::Body(BodyError::Fault(text)) => Self::PluginFault(text),
             ChainError::Body(error) => Self::ResponseBody(error),
         }
     }
@@ -196,7 +198,8 @@ impl Failure {
             BodyError::Sender(_) => Self::BadBody(error),
             BodyError::Idle(_) => Self::BodyTimeout(error),
             BodyError::TooLarge(_) => Self::BodyTooLarge(error.to_string()),
-            BodyError::Plugin(text) => Self::PluginAborted(text),
+            BodyError::Aborted(text) => Self::PluginAborted(text),
+            BodyError::Fault(text) => Self::PluginFault(text),
         }
     }
 

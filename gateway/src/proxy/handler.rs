@@ -96,7 +96,7 @@ async fn forward(
     let Some(limit) = route.timeout else {
         return request_walk(run, record, route, request, trailers).await;
     };
-    let walk = request_walk(run, record, route, request, trailers);
+    let walk = Box::pin(request_walk(run, record, route, request, trailers));
     tokio::time::timeout(limit, walk)
         .await
         .unwrap_or(Err(Failure::Timeout(limit)))

@@ -126,6 +126,7 @@ impl FetchPolicy {
             origins: grants
                 .http_client
                 .iter()
+                .flatten()
                 .map(upstream)
                 .collect::<Result<_, _>>()?,
         })
@@ -288,7 +289,9 @@ impl From<BodyError> for FetchError {
         match error {
             BodyError::Idle(_) => Self::Timeout,
             BodyError::TooLarge(_) => Self::TooLarge,
-            BodyError::Sender(_) | BodyError::Plugin(_) => Self::Protocol(error.to_string()),
+            BodyError::Sender(_) | BodyError::Aborted(_) | BodyError::Fault(_) => {
+                Self::Protocol(error.to_string())
+            }
         }
     }
 }

@@ -15,9 +15,6 @@ use crate::jwk;
 use crate::key::{Algorithm, Key};
 use crate::refusal::Refusal;
 
-/// Whether this component can fetch. One that can't has no call to `kv` or `http-client` left in it, so imports neither
-/// and needs no grant.
-const CAN_FETCH: bool = cfg!(feature = "jwks");
 /// Bytes of a key set; real ones have some kilobytes.
 const SET_BYTES_MAX: usize = 256 << 10;
 /// Bytes of the URL, so that the names in `kv` stay below their limit.
@@ -70,10 +67,6 @@ enum Claim {
 impl Remote {
     /// Check the configuration. Nothing is fetched.
     pub(crate) fn new(config: &JwksConfig, allowed: &[Algorithm]) -> Result<Self, String> {
-        if !CAN_FETCH {
-            let needed = "`jwks` needs `grants = { kv = true, http-client = [\"https://HOST\"] }`";
-            return Err(needed.to_owned());
-        }
         let url = &config.url;
         let is_http = url.starts_with("https://") || url.starts_with("http://");
         if !is_http || url.len() > URL_BYTES_MAX {
@@ -110,9 +103,6 @@ impl Remote {
     /// See that there are keys, and that they are renewed in time. Costs a comparison while they are fresh. After an
     /// error there are none.
     pub(crate) fn tend(&self, now: Duration) -> Result<(), Refusal> {
-        if !CAN_FETCH {
-            return Err(Refusal::NoKeys);
-        }
         if self.is_fresh(now) {
             return Ok(());
         }
@@ -138,9 +128,6 @@ impl Remote {
 
     /// Somebody names a key that isn't there: perhaps it is new.
     pub(crate) fn learn(&self, kid: &str, now: Duration) {
-        if !CAN_FETCH {
-            return;
-        }
         self.adopt(now);
         if self.knows(kid) {
             return;

@@ -152,14 +152,19 @@ fn grants(mut section: Section<'_>) -> Grants {
     let kv = section.boolean("kv", false);
     let limiter = section.boolean("limiter", false);
     let origin = "an origin such as \"https://login.example.com\"";
-    let origins = section.list("http-client", &format!("a list with {origin}"));
-    let http_client: Vec<_> = origins
-        .iter()
-        .filter_map(|i| i.parsed(origin, str::parse))
-        .collect();
+    let origins = section
+        .take("http-client")
+        .and_then(|item| item.list(&format!("a list with {origin}")));
+    let http_client: Option<Vec<_>> = origins.as_ref().map(|origins| {
+        let parsed = origins.iter().map(|i| i.parsed(origin, str::parse));
+        parsed.flatten().collect()
+    });
     let network = "a range such as \"10.0.0.0/8\"";
     let networks = section.take("http-client-networks");
-    if let Some(networks) = networks.as_ref().filter(|_| origins.is_empty()) {
+    if let Some(networks) = networks
+        .as_ref()
+        .filter(|_| origins.as_ref().is_none_or(Vec::is_empty))
+    {
         networks.problem("has no effect without origins in 'http-client'");
     }
     let networks = networks

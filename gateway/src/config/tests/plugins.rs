@@ -64,7 +64,7 @@ fn every_key_is_read() {
     assert!(plugin.grants.kv && plugin.grants.limiter);
     assert_eq!(
         plugin.grants.http_client,
-        ["https://login.example.com".parse().unwrap()]
+        Some(vec!["https://login.example.com".parse().unwrap()])
     );
     assert_eq!(
         plugin.grants.http_client_networks,

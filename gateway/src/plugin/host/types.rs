@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
-use super::super::bindings::{Edit, EditError, Head, Header, names};
+use super::super::bindings::{Edit, EditError, GuestHeader, Head, Header, names};
 use super::super::head::{self, Field, RequestHead, ResponseHead};
 use super::{Access, Ctx, Host, Scene, enter, scene_of};
 
@@ -271,23 +271,49 @@ fn link_header_edits(
     types.func_wrap(
         &format!("[method]{resource}.edit-headers"),
         move |mut store: Ctx<'_>, (_, edits): (This, Vec<Edit>)| {
-            let scene = enter(&mut store)?;
-            Ok((edit_headers(scene, side, |headers| {
-                edits.iter().try_for_each(|edit| apply(headers, edit))
-            })?,))
+            enter(&mut store)?;
+            for edit in &edits {
+                let change = Change::read(&store, edit)?;
+                let scene = scene_of(store.data_mut().scene.as_mut())?;
+                let done = edit_headers(scene, side, |headers| change?.apply(headers))?;
+                if done.is_err() {
+                    return Ok((done,));
+                }
+            }
+            Ok((Ok(()),))
         },
     )
 }
 
-fn apply(headers: &mut HeaderMap, edit: &Edit) -> Result<(), EditError> {
-    match edit {
-        Edit::Set(field) => head::set_header(headers, Field::checked(&field.name, &field.value)?),
-        Edit::Append(field) => {
-            head::append_header(headers, Field::checked(&field.name, &field.value)?)
-        }
-        Edit::Remove(name) => {
-            head::remove_header(headers, &head::checked_name(name)?);
-            Ok(())
+/// An edit that was read from the guest's memory and checked.
+enum Change {
+    Set(Field),
+    Append(Field),
+    Remove(HeaderName),
+}
+
+impl Change {
+    /// The inner result is for the guest, the outer one ends its call.
+    fn read(store: &Ctx<'_>, edit: &Edit) -> wasmtime::Result<Result<Self, EditError>> {
+        let field = |field: &GuestHeader| {
+            let name = field.name.to_str(store)?;
+            Ok::<_, wasmtime::Error>(Field::checked(&name, field.value.as_le_slice(store)))
+        };
+        Ok(match edit {
+            Edit::Set(header) => field(header)?.map(Self::Set),
+            Edit::Append(header) => field(header)?.map(Self::Append),
+            Edit::Remove(name) => head::checked_name(&name.to_str(store)?).map(Self::Remove),
+        })
+    }
+
+    fn apply(self, headers: &mut HeaderMap) -> Result<(), EditError> {
+        match self {
+            Self::Set(field) => head::set_header(headers, field),
+            Self::Append(field) => head::append_header(headers, field),
+            Self::Remove(name) => {
+                head::remove_header(headers, &name);
+                Ok(())
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::config::{Grants, Network};
 
 fn grants(origins: impl Into<Vec<Origin>>) -> Grants {
     Grants {
-        http_client: origins.into(),
+        http_client: Some(origins.into()),
         ..Grants::default()
     }
 }

@@ -175,7 +175,6 @@ fn a_wrong_table_is_refused() {
     assert!(error(&format!("keys = '{RFC_ES256}'")) == "`keys`: expected a list of tables");
 }
 
-#[cfg(feature = "jwks")]
 #[test]
 fn a_wrong_key_set_is_refused() {
     for (jwks, says) in [
@@ -202,14 +201,4 @@ fn a_wrong_key_set_is_refused() {
         let error = error(&format!("jwks = {jwks}"));
         assert!(error.contains(says), "{jwks}: {error}");
     }
-}
-
-#[cfg(not(feature = "jwks"))]
-#[test]
-fn a_component_that_can_not_fetch_names_the_grants() {
-    let error = error("jwks = { url = 'https://login.example/keys' }");
-    assert!(
-        error.contains("grants = { kv = true, http-client = "),
-        "{error}"
-    );
 }

@@ -3,7 +3,6 @@
 mod algorithms;
 mod claims;
 mod config;
-#[cfg(feature = "jwks")]
 mod jwks;
 mod places;
 mod vectors;
