@@ -75,7 +75,7 @@ pub struct Run {
     pub(super) reached: usize,
     /// What each place wants of this exchange.
     pub(super) interests: Vec<Interest>,
-    /// The request as it left the chain, kept if anybody on the way back wants to see it.
+    /// The request as it stands in the chain; behind it, kept if anybody on the way back wants to see it.
     pub(super) request: Option<Arc<RequestHead>>,
     hurry: Hurry,
 }
@@ -91,11 +91,30 @@ pub enum Hurry {
 }
 
 impl Run {
-    /// A hook is about to edit the request. Our own handle on it would make every edit copy it first.
-    pub(super) fn lend(&mut self) {
-        if self.hurry == Hurry::None {
-            self.request = None;
-        }
+    /// The request as it left the chain, if somebody on the way back wants to see it.
+    #[must_use]
+    pub fn request(&self) -> Option<&Arc<RequestHead>> {
+        self.request.as_ref()
+    }
+
+    /// The request, for a hook that edits it. It is lent, since a second handle would make every edit copy it first;
+    /// [`Run::give_back`] ends that.
+    pub(super) fn lend(&mut self) -> Arc<RequestHead> {
+        let head = match self.hurry {
+            Hurry::None => self.request.take(),
+            Hurry::TimeLimit => self.request.clone(),
+        };
+        head.expect("the request is here from the start of the chain, but while it is lent")
+    }
+
+    pub(super) fn give_back(&mut self, head: Arc<RequestHead>) {
+        self.request = Some(head);
+    }
+
+    /// The request as it stands.
+    pub(super) fn head(&self) -> &Arc<RequestHead> {
+        let head = self.request.as_ref();
+        head.expect("the request is here from the start of the chain, but while it is lent")
     }
 }
 
@@ -136,23 +155,28 @@ impl Chain {
         run: &mut Run,
         mut request: Request,
     ) -> Result<Decision, ChainError> {
+        run.request = Some(request.head);
         for (slot, pool) in self.pools.iter().enumerate() {
-            run.request = Some(Arc::clone(&request.head));
-            let step = request_step(run, slot, pool, request).await;
-            request = match step? {
-                Step::Next(request) => request,
+            request.body = match request_step(run, slot, pool, request.body).await? {
+                Step::Next(body) => body,
                 Step::Respond(response) => return Ok(Decision::Respond(response)),
             };
             run.reached = slot + 1;
         }
         // Kept only if somebody will look: otherwise the head goes to the upstream without a copy.
         let looked_at = Interest::ANY_RESPONSE.or(Interest::LOG);
-        let kept = run
+        let head = run.head().clone();
+        if !run
             .interests
             .iter()
-            .any(|interest| interest.wants(looked_at));
-        run.request = kept.then(|| Arc::clone(&request.head));
-        Ok(Decision::Next(request))
+            .any(|interest| interest.wants(looked_at))
+        {
+            run.request = None;
+        }
+        Ok(Decision::Next(Request {
+            head,
+            body: request.body,
+        }))
     }
 
     /// Back through the chain. It can't fail: where a plugin does, `failed` makes the response that goes on from there.

@@ -6,7 +6,7 @@ use http::{Method, StatusCode, header};
 
 use super::bindings::{BodyDecision, LocalResponse, WireDecision};
 use super::body::{Begun, CollectError, HookBody, Stage, Whole};
-use super::chain::{ChainError, Request, Response, Run};
+use super::chain::{ChainError, Response, Run};
 use super::fault::Fault;
 use super::head::{Field, RequestHead, ResponseHead, append_header, final_status};
 use super::host::{Access, Scene};
@@ -25,20 +25,18 @@ pub(super) enum Step<T> {
     Respond(Response),
 }
 
-/// The request passes one plugin.
+/// The request passes one plugin: its head, which the run has, and its body.
 pub(super) async fn request_step(
     run: &mut Run,
     slot: usize,
     pool: &Arc<Pool>,
-    mut request: Request,
-) -> Result<Step<Request>, ChainError> {
+    mut body: Body,
+) -> Result<Step<Body>, ChainError> {
     if run.interests[slot].wants(Interest::REQUEST) {
-        let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&request.head));
-        run.lend();
-        let (head, decision) =
-            head_hook(pool, Side::Request, scene_of_request(request.head, slot)).await;
-        request.head = head.request;
-        run.request = Some(Arc::clone(&request.head));
+        let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(run.head()));
+        let seen = scene_of_request(run.lend(), slot);
+        let (seen, decision) = head_hook(pool, Side::Request, seen).await;
+        run.give_back(seen.request);
         match settle(pool, decision)? {
             Some(WireDecision::Next) => {}
             Some(WireDecision::NextWith(interest)) => {
@@ -47,53 +45,54 @@ pub(super) async fn request_step(
             Some(WireDecision::Respond(local)) => return respond(pool, local).map(Step::Respond),
             None => {
                 run.interests[slot] = Interest::NONE;
-                request.head = original.unwrap_or(request.head);
+                run.request = original.or(run.request.take());
             }
         }
     }
     let interest = run.interests[slot];
     if interest.wants(Interest::REQUEST_WHOLE) {
         // Rare and large, so kept out of every request's future.
-        return Box::pin(request_whole(run, slot, pool, request)).await;
+        return Box::pin(request_whole(run, slot, pool, body)).await;
     }
-    if interest.wants(Interest::REQUEST_CHUNKS) && !http_body::Body::is_end_stream(&request.body) {
-        let seen = scene(&request.head, Access::Read, None, slot);
-        if let Some(lease) = settle(pool, pool.lease().await)? {
-            Arc::make_mut(&mut request.head)
-                .headers
-                .remove(header::CONTENT_LENGTH);
-            request.body = wrap(lease, seen, Side::Request, request.body);
-        }
+    if interest.wants(Interest::REQUEST_CHUNKS)
+        && !http_body::Body::is_end_stream(&body)
+        && let Some(lease) = settle(pool, pool.lease().await)?
+    {
+        let seen = scene(run.head(), Access::Read, None, slot);
+        drop_length(run);
+        body = wrap(lease, seen, Side::Request, body);
     }
-    Ok(Step::Next(request))
+    Ok(Step::Next(body))
 }
 
 async fn request_whole(
     run: &mut Run,
     slot: usize,
     pool: &Arc<Pool>,
-    request: Request,
-) -> Result<Step<Request>, ChainError> {
-    let mut whole = collect(pool, request.body).await?;
-    run.lend();
-    let scene = scene_of_request(request.head, slot);
-    let (scene, decision) = whole_hook(pool, Side::Request, scene, &whole).await;
-    let mut head = scene.request;
-    run.request = Some(Arc::clone(&head));
+    body: Body,
+) -> Result<Step<Body>, ChainError> {
+    let mut whole = collect(pool, body).await?;
+    let seen = scene_of_request(run.lend(), slot);
+    let (seen, decision) = whole_hook(pool, Side::Request, seen, &whole).await;
+    run.give_back(seen.request);
     match settle(pool, decision)? {
         Some(BodyDecision::Pass) | None => {}
         Some(BodyDecision::Replace(data)) => {
             whole.data = data.into();
-            Arc::make_mut(&mut head)
-                .headers
-                .remove(header::CONTENT_LENGTH);
+            drop_length(run);
         }
         Some(BodyDecision::Respond(local)) => return respond(pool, local).map(Step::Respond),
     }
-    Ok(Step::Next(Request {
-        head,
-        body: whole.into_body(),
-    }))
+    Ok(Step::Next(whole.into_body()))
+}
+
+/// The request's body will have another length.
+fn drop_length(run: &mut Run) {
+    let mut head = run.lend();
+    Arc::make_mut(&mut head)
+        .headers
+        .remove(header::CONTENT_LENGTH);
+    run.give_back(head);
 }
 
 /// The response passes one plugin.

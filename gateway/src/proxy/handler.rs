@@ -22,6 +22,7 @@ use crate::observe::Metrics;
 use crate::plugin::{self, Decision, Facts, Hurry, RequestHead, ResponseHead};
 use crate::route::{self, NoMatch};
 use crate::snapshot::{Route, Snapshot};
+use crate::upstream;
 use crate::worker;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -115,7 +116,7 @@ async fn request_walk(
         .await
         .map_err(Failure::on_request)?
     {
-        Decision::Next(request) => send(record, route, request, trailers).await,
+        Decision::Next(request) => send(run, record, route, request, trailers).await,
         Decision::Respond(response) => Ok(response),
     }
 }
@@ -269,27 +270,32 @@ fn watched(
     ))
 }
 
-/// To the upstream and back. The head is copied only if a plugin on the way back wants to see it.
+/// To the upstream and back. The head is copied only if a plugin on the way back wants to see it; then that one also
+/// serves for a second try.
 async fn send(
+    run: &plugin::Run,
     record: &mut Record,
     route: &Route,
     request: plugin::Request,
     trailers: Trailers,
 ) -> Result<plugin::Response, Failure> {
-    let head = Arc::unwrap_or_clone(request.head);
-    let mut to_upstream = Request::new(request.body);
-    *to_upstream.method_mut() = head.method;
-    *to_upstream.uri_mut() = Uri::from(head.target);
-    let headers = to_upstream.headers_mut();
-    *headers = head.headers;
-    fields::offer_trailers(headers, trailers);
-    headers.insert(HOST, host(route, &record.facts));
-    let response = route
-        .upstream
-        .send(to_upstream, &mut record.trace)
-        .await
-        .map_err(Failure::send)?;
-    let (mut parts, body) = response.into_parts();
+    let host = host(route, &record.facts);
+    let addressed = |head: RequestHead, body: Body| {
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method;
+        *request.uri_mut() = Uri::from(head.target);
+        let headers = request.headers_mut();
+        *headers = head.headers;
+        fields::offer_trailers(headers, trailers);
+        headers.insert(HOST, host.clone());
+        request
+    };
+    let first = addressed(Arc::unwrap_or_clone(request.head), request.body);
+    let kept = run.request();
+    let again = kept.map(|kept| || addressed(RequestHead::clone(kept), Body::empty()));
+    let again = again.as_ref().map(|again| again as &upstream::Again<'_>);
+    let response = route.upstream.send(first, &mut record.trace, again).await;
+    let (mut parts, body) = response.map_err(Failure::send)?.into_parts();
     fields::strip_response(&mut parts.headers);
     fields::add_via(&mut parts.headers, parts.version);
     let head = ResponseHead {

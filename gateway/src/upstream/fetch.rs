@@ -152,7 +152,9 @@ pub async fn fetch(call: FetchCall, allow: &FetchPolicy) -> Result<FetchAnswer, 
     let (origin, request) = prepare(call)?;
     let upstream = allow.find(&origin)?;
     let whole = async {
-        let response = upstream.send(request, &mut SendTrace::default()).await?;
+        let response = upstream
+            .send(request, &mut SendTrace::default(), None)
+            .await?;
         let (head, body) = response.into_parts();
         Ok(FetchAnswer {
             status: head.status,

@@ -38,7 +38,7 @@ use rustls::ClientConfig;
 pub use counters::UpstreamStats;
 pub use error::{SendError, UpstreamError};
 pub use fetch::{FetchAnswer, FetchCall, FetchError, FetchPolicy, fetch};
-pub use send::SendTrace;
+pub use send::{Again, SendTrace};
 
 use crate::config;
 use balance::RoundRobin;

@@ -41,6 +41,16 @@ pub struct SendTrace {
     pub head: Option<Duration>,
 }
 
+/// Makes a request once more; it has no body.
+pub type Again<'a> = dyn Fn() -> Request<Body> + Send + Sync + 'a;
+
+/// How a request could be sent again.
+enum Spare<'a> {
+    None,
+    Copy(Box<Request<Outgoing>>),
+    Made(&'a Again<'a>),
+}
+
 /// Where connections may come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -49,7 +59,8 @@ enum Source {
 }
 
 impl Upstream {
-    /// Sends a request and answers with the response as soon as its head is there.
+    /// Sends a request and answers with the response as soon as its head is there. `again` makes the same request once
+    /// more, if the caller has what it takes; otherwise a copy is made of a request that may have to be sent again.
     ///
     /// The request is final but for its framing: its URI in origin form, `host` set, hop-by-hop fields gone. Dropping
     /// the future or the response's body closes the connection.
@@ -61,6 +72,7 @@ impl Upstream {
         &self,
         request: Request<Body>,
         trace: &mut SendTrace,
+        again: Option<&Again<'_>>,
     ) -> Result<Response<Body>, SendError> {
         let start = Instant::now();
         self.counters.here().requests.add(1);
@@ -71,17 +83,17 @@ impl Upstream {
         let mut source = Source::Pool;
         loop {
             let connection = self.connection(turn, source, trace).await?;
-            let spare = if connection.is_reused() {
-                spare(&request)
-            } else {
-                None
+            let spare = match again {
+                _ if !connection.is_reused() || !is_repeatable(&request) => Spare::None,
+                Some(again) => Spare::Made(again),
+                None => Spare::Copy(Box::new(copy(&request))),
             };
             match self.exchange(connection, request).await {
                 Ok(response) => {
                     trace.head = Some(start.elapsed());
                     return Ok(response);
                 }
-                Err(lost) if source == Source::Pool => request = again(*lost, spare)?,
+                Err(lost) if source == Source::Pool => request = repeated(*lost, spare)?,
                 Err(lost) => return Err(lost.error),
             }
             source = Source::Fresh;
@@ -155,27 +167,33 @@ impl Upstream {
 }
 
 /// The request to send again, if that is safe.
-fn again(lost: Lost, spare: Option<Request<Outgoing>>) -> Result<Request<Outgoing>, SendError> {
+fn repeated(lost: Lost, spare: Spare<'_>) -> Result<Request<Outgoing>, SendError> {
     if let Some(unsent) = lost.unsent {
         return Ok(unsent);
     }
     match (lost.error, spare) {
-        (SendError::Closed { .. }, Some(spare)) if !lost.answered => Ok(spare),
+        (SendError::Closed { .. }, Spare::Copy(copy)) if !lost.answered => Ok(*copy),
+        (SendError::Closed { .. }, Spare::Made(again)) if !lost.answered => {
+            let mut request = again().map(Outgoing::new);
+            frame(&mut request);
+            Ok(request)
+        }
         (error, _) => Err(error),
     }
 }
 
-/// A copy of a request that may be sent twice: an idempotent method (RFC 9110 9.2.2) and no body. It costs 0.4 us, and
-/// lets an upstream restart without a failed GET.
-fn spare(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut spare = Request::new(Outgoing::new(Body::empty()));
-    *spare.method_mut() = request.method().clone();
-    *spare.uri_mut() = request.uri().clone();
-    *spare.headers_mut() = request.headers().clone();
-    Some(spare)
+/// Whether a request may be sent twice: an idempotent method (RFC 9110 9.2.2) and no body.
+fn is_repeatable(request: &Request<Outgoing>) -> bool {
+    request.method().is_idempotent() && request.body().is_end_stream()
+}
+
+/// A copy of a request without a body. It costs 0.4 us, and lets an upstream restart without a failed GET.
+fn copy(request: &Request<Outgoing>) -> Request<Outgoing> {
+    let mut copy = Request::new(Outgoing::new(Body::empty()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 /// Frames a request by what its body says of itself (RFC 9112 6), whatever it came with.
@@ -257,19 +275,19 @@ mod tests {
 
     #[test]
     fn what_was_not_written_is_sent_again_whatever_it_is() {
-        let unsent = again(lost(SendError::NoEndpoint, Some(post())), None).unwrap();
+        let unsent = repeated(lost(SendError::NoEndpoint, Some(post())), Spare::None).unwrap();
         assert_eq!(unsent.method(), Method::POST);
         assert!(!unsent.body().is_end_stream());
     }
 
     #[test]
-    fn what_may_have_been_acted_upon_is_not_copied() {
-        assert!(spare(&post()).is_none());
+    fn what_may_have_been_acted_upon_is_not_repeated() {
+        assert!(!is_repeatable(&post()));
         let mut with_body = post();
         *with_body.method_mut() = Method::GET;
-        assert!(spare(&with_body).is_none());
+        assert!(!is_repeatable(&with_body));
         let empty = Request::new(Outgoing::new(Body::empty()));
-        assert!(spare(&empty).is_some());
+        assert!(is_repeatable(&empty));
     }
 
     #[test]
@@ -278,7 +296,7 @@ mod tests {
             endpoint: "endpoint".into(),
             limit: Duration::ZERO,
         };
-        let spare = spare(&Request::new(Outgoing::new(Body::empty())));
-        assert!(again(lost(timeout, None), spare).is_err());
+        let again = || Request::new(Body::empty());
+        assert!(repeated(lost(timeout, None), Spare::Made(&again)).is_err());
     }
 }

@@ -144,7 +144,7 @@ async fn send(
     request: Request<Body>,
 ) -> (Result<Response<Body>, SendError>, SendTrace) {
     let mut trace = SendTrace::default();
-    let result = soon(upstream.send(request, &mut trace)).await;
+    let result = soon(upstream.send(request, &mut trace, None)).await;
     (result, trace)
 }
 
@@ -190,7 +190,7 @@ impl http_body::Body for Chunks {
 fn a_sent_request_may_move_between_threads() {
     fn movable(_: impl Send) {}
     let upstream = Upstream::new(&definition([])).unwrap();
-    movable(upstream.send(get(), &mut SendTrace::default()));
+    movable(upstream.send(get(), &mut SendTrace::default(), None));
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ async fn a_request_that_nobody_waits_for_closes_the_connection() {
     let upstream = server.upstream();
     let mut trace = SendTrace::default();
     let peer = tokio::select! {
-        _ = upstream.send(get(), &mut trace) => panic!("nobody answered"),
+        _ = upstream.send(get(), &mut trace, None) => panic!("nobody answered"),
         peer = async {
             let mut peer = server.accept().await;
             peer.head().await;

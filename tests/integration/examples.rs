@@ -1,0 +1,178 @@
+//! The examples do what their READMEs say. Each runs from its own `gateway.toml`, with other addresses in it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use gateway_tests::{Reply, Running, Setup, Upstream, eventually, get};
+
+use crate::expect;
+
+/// The example's gateway, with these upstreams in place of the ports that it names.
+fn example(name: &str, upstreams: &[(&str, &Upstream)]) -> Running {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples")).join(name);
+    let mut text = fs::read_to_string(folder.join("gateway.toml")).expect("every example has one");
+    for (port, upstream) in upstreams {
+        text = text.replace(
+            &format!("127.0.0.1:{port}"),
+            &upstream.address().to_string(),
+        );
+    }
+    text = text
+        .replace("127.0.0.1:8080", "127.0.0.1:0")
+        .replace("127.0.0.1:9901", "127.0.0.1:0");
+    // The README has them built by hand; here the build script has.
+    text = text.replace(
+        "../../target/wasm32-wasip2/release/",
+        &format!("{}/", env!("OUT_DIR")),
+    );
+    let text = text.replacen("[server]\n", "[server]\naccess-log = \"./access.log\"\n", 1);
+    Setup::new()
+        .try_start_from(&text)
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn access_log(gateway: &Running) -> String {
+    fs::read_to_string(gateway.setup().folder().join("access.log")).unwrap_or_default()
+}
+
+#[test]
+fn every_example_is_tested_here() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    for entry in fs::read_dir(examples)
+        .expect("there are examples")
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_tested = include_str!("examples.rs").contains(&format!("example(\"{name}\""));
+        assert!(
+            is_tested && entry.path().join("README.md").is_file(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn quickstart() {
+    let up = Upstream::echo();
+    let gateway = example("quickstart", &[("9001", &up)]);
+    let refused = gateway.get("/files/hello.txt");
+    assert_eq!(
+        (refused.status, refused.reason().as_str()),
+        (401, "api-key-missing")
+    );
+    assert_eq!(
+        refused.header("www-authenticate"),
+        Some("ApiKey realm=\"gateway\"")
+    );
+    let ask = |key: &str| gateway.send(&get("/files/hello.txt").header("x-api-key", key));
+    let good = ask("secret-1");
+    expect::ok(&good);
+    assert_eq!(
+        (good.header("x-served-to"), good.json()["target"].as_str()),
+        (Some("alice"), Some("/hello.txt"))
+    );
+    assert!(
+        good.header("ratelimit")
+            .is_some_and(|told| told.starts_with("\"default\";r=2;t=")),
+        "{good:?}"
+    );
+    assert_eq!(
+        (
+            good.echoed("x-consumer").as_deref(),
+            good.echoed("x-api-key")
+        ),
+        (Some("alice"), None)
+    );
+    assert_eq!([0; 4].map(|_| ask("secret-2").status), [200, 200, 200, 429]);
+    assert!(ask("secret-2").header("retry-after").is_some());
+    expect::failure(&gateway.get("/nowhere"), 404, "no-route");
+    eventually("a line for each but the last", || {
+        access_log(&gateway).lines().count() == 7
+    });
+    assert_eq!(gateway.admin("/ready").status, 200);
+}
+
+#[test]
+fn own_plugin() {
+    let up = Upstream::echo();
+    let gateway = example("own-plugin", &[("9001", &up)]);
+    let good = gateway.get("/");
+    expect::ok(&good);
+    let timing = good.header("server-timing").unwrap_or_default();
+    let milliseconds: f64 = timing
+        .strip_prefix("upstream;dur=")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(-1.0);
+    assert!((0.0..10_000.0).contains(&milliseconds), "{timing}");
+    let refused = gateway.send(&get("/").header("user-agent", "BadBot/1.0"));
+    assert_eq!(refused.status, 403);
+    assert!(
+        refused.text().contains("not with this client"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(up.count(), 1);
+    eventually("both are logged", || {
+        access_log(&gateway).lines().count() == 2
+    });
+}
+
+#[test]
+fn body_rewrite() {
+    let page = "<a href=\"http://internal.example/\">home</a> ".repeat(5000);
+    let expected = page.replace("http://internal.example", "https://www.example.com");
+    let binary: Vec<u8> = page.bytes().collect();
+    let (text, bytes) = (page.clone(), binary.clone());
+    let up = Upstream::answering(move |seen| match seen.target() {
+        "/" => Reply::new(200, &text).header("content-type", "text/html"),
+        _ => Reply::new(200, &bytes).header("content-type", "application/octet-stream"),
+    });
+    let gateway = example("body-rewrite", &[("9001", &up)]);
+    let answer = gateway.get("/");
+    assert!(
+        answer.is_whole && answer.text() == expected,
+        "{} bytes of {}",
+        answer.body.len(),
+        expected.len()
+    );
+    assert_eq!(
+        (
+            answer.header("transfer-encoding"),
+            answer.header("content-length")
+        ),
+        (Some("chunked"), None)
+    );
+    let answer = gateway.get("/data.bin");
+    assert_eq!(answer.body, binary, "what is no text is not looked into");
+}
+
+#[test]
+fn external_auth() {
+    let up = Upstream::echo();
+    let auth = Upstream::answering(|seen| match seen.header("authorization") {
+        Some("Bearer opensesame") => Reply::new(200, "").header("x-auth-user", "alice"),
+        _ => Reply::new(401, "who?").header("www-authenticate", "Bearer"),
+    });
+    let gateway = example("external-auth", &[("9001", &up), ("9003", &auth)]);
+    let refused = gateway.get("/");
+    assert_eq!(
+        (refused.status, refused.header("www-authenticate")),
+        (401, Some("Bearer"))
+    );
+    assert_eq!(up.heads(), 0);
+    let good = get("/")
+        .header("authorization", "Bearer opensesame")
+        .header("x-user", "mallory");
+    assert_eq!(
+        gateway.send(&good).echoed("x-user").as_deref(),
+        Some("alice")
+    );
+    drop(auth);
+    let unknown = gateway.send(&good);
+    assert_eq!((unknown.status, up.count()), (503, 1));
+    assert!(
+        unknown.text().contains("try again later"),
+        "{}",
+        unknown.text()
+    );
+}

@@ -1,0 +1,32 @@
+//! The integration tests: everything that the gateway promises, seen from outside.
+//!
+//! One file for each area. The harness beside it makes upstreams, clients and gateways; here stands what is right.
+
+mod admin;
+mod bodies;
+mod cli;
+mod connections;
+mod drain;
+mod examples;
+mod expect;
+mod faults;
+mod framing;
+mod grants;
+mod headers;
+mod host_calls;
+mod http2;
+mod isolation;
+mod limits;
+mod loading;
+mod neighbours;
+mod on_log;
+mod output;
+mod plugins;
+mod raw_guests;
+mod reload;
+mod reload_load;
+mod routing;
+mod stock;
+mod streaming;
+mod tidy;
+mod timeouts;
