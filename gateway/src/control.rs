@@ -2,7 +2,7 @@
 //! admin listener until it is told to stop.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,13 +20,14 @@ use crate::server::{Bound, Listeners, Shared, Workers};
 use crate::snapshot::{Builder, Snapshot};
 use crate::state::State;
 
-/// What the control thread is told.
-pub(crate) enum Command {
-    /// Reload; the answer is the new generation or what is wrong.
-    Reload(Option<oneshot::Sender<Result<u64, String>>>),
-    /// Drain, for the configured time or that one, and end.
-    Stop(Option<Duration>),
-}
+/// A wish for a reload: where to send the new generation, or what is wrong.
+pub(crate) type ReloadRequest = oneshot::Sender<Result<u64, String>>;
+
+/// How long to drain when told to stop, if not as configured.
+pub(crate) type Stop = Option<Duration>;
+
+/// How often idle plugin instances are looked through.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What [`crate::Gateway`] is made of once everything runs.
 pub(crate) struct Doors {
@@ -47,7 +48,7 @@ impl Control {
     pub(crate) async fn start(
         config: Config,
         options: StartOptions,
-        commands: mpsc::UnboundedSender<Command>,
+        commands: mpsc::UnboundedSender<ReloadRequest>,
     ) -> Result<(Self, Doors), StartError> {
         let metrics = Arc::new(Metrics::new());
         let view = Arc::new(View::new(Arc::clone(&metrics), commands.clone()));
@@ -61,7 +62,11 @@ impl Control {
             metrics.log_entries_dropped.clone(),
         );
         let access_log = Arc::new(access_log.map_err(StartError::AccessLog)?);
-        let loading = Loading::new(&config, Arc::clone(&access_log), &metrics)?;
+        let loading = Loading::new(&config, Arc::clone(&access_log), &metrics, admin)?;
+        tokio::spawn(sweep(Arc::downgrade(&loading.runtime)));
+        // Before anything is read for the snapshot: what changes from now on counts as a change.
+        let files = Arc::new(WatchedFiles::default());
+        files.set(&config.files);
         let snapshot = loading.builder.build(config, 1, None).await?;
         metrics.generation.set(1);
 
@@ -70,8 +75,6 @@ impl Control {
         let bound = listeners.prepare(&server.listen)?;
         listeners.set(bound.clone());
         let addresses = bound.iter().map(|bound| bound.address).collect();
-        let files = Arc::new(WatchedFiles::default());
-        files.set(&snapshot.config.files);
         let (proxy, workers) = serve(snapshot, &metrics, bound)?;
         metrics.read_samples_with(samples(&proxy, &loading));
         view.serve(Serving {
@@ -100,23 +103,40 @@ impl Control {
         Ok((Self { reloader, view }, doors))
     }
 
-    /// Do as told until the end.
-    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Command>) {
-        while let Some(command) = orders.recv().await {
-            match command {
-                Command::Reload(answer) => {
-                    let done = self.reloader.reload().await;
-                    if let Some(answer) = answer {
-                        // Whoever asked may have gone.
-                        let _ = answer.send(done.map_err(|error| error.to_string()));
-                    }
+    /// Reload when asked, until told to stop. Wishes that come while one is carried out share the next reload; a stop
+    /// does not wait for any.
+    pub(crate) async fn run(
+        mut self,
+        mut wishes: mpsc::UnboundedReceiver<ReloadRequest>,
+        mut stop: oneshot::Receiver<Stop>,
+    ) {
+        loop {
+            let first = tokio::select! {
+                biased;
+                limit = &mut stop => return self.drain(limit.unwrap_or(Some(Duration::ZERO))).await,
+                Some(first) = wishes.recv() => first,
+            };
+            let mut asked = vec![first];
+            while let Ok(another) = wishes.try_recv() {
+                asked.push(another);
+            }
+            let done = tokio::select! {
+                biased;
+                // What is built is dropped; the generation that serves does so to the end.
+                limit = &mut stop => {
+                    drop((asked, wishes));
+                    return self.drain(limit.unwrap_or(Some(Duration::ZERO))).await;
                 }
-                Command::Stop(limit) => return self.drain(limit).await,
+                done = self.reloader.reload() => done.map_err(|error| error.to_string()),
+            };
+            for answer in asked {
+                // Whoever asked may have gone.
+                let _ = answer.send(done.clone());
             }
         }
     }
 
-    async fn drain(self, limit: Option<Duration>) {
+    async fn drain(self, limit: Stop) {
         self.view.drain();
         let configured = self.reloader.proxy.snapshot.load().limits.drain_timeout;
         let workers = self.reloader.workers;
@@ -156,7 +176,18 @@ fn serve(
     Ok((proxy, Arc::new(workers)))
 }
 
-async fn watch(files: Arc<WatchedFiles>, commands: mpsc::UnboundedSender<Command>) {
+/// Retire idle instances now and then, for as long as there is a runtime.
+async fn sweep(runtime: Weak<Runtime>) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        let Some(runtime) = runtime.upgrade() else {
+            return;
+        };
+        runtime.sweep();
+    }
+}
+
+async fn watch(files: Arc<WatchedFiles>, commands: mpsc::UnboundedSender<ReloadRequest>) {
     let mut watch = match Watch::new(files) {
         Ok(watch) => watch,
         Err(error) => {
@@ -167,7 +198,7 @@ async fn watch(files: Arc<WatchedFiles>, commands: mpsc::UnboundedSender<Command
     loop {
         watch.changed().await;
         let (answer, when_done) = oneshot::channel();
-        if commands.send(Command::Reload(Some(answer))).is_err() {
+        if commands.send(answer).is_err() {
             return;
         }
         // How it went is told by the reload itself; the next change is looked for when this one is done.
@@ -231,6 +262,7 @@ impl Loading {
         config: &Config,
         access_log: Arc<AccessLog>,
         metrics: &Arc<Metrics>,
+        admin: Option<SocketAddr>,
     ) -> Result<Self, StartError> {
         let state = Arc::new(State::new(config.server.kv_memory_bytes));
         let runtime = Arc::new(Runtime::new(RuntimeParts {
@@ -243,6 +275,7 @@ impl Loading {
             runtime: Arc::clone(&runtime),
             metrics: Arc::clone(metrics),
             stock: stock_plugins::stock,
+            never_called: admin.into_iter().collect(),
         };
         Ok(Self {
             state,

@@ -15,7 +15,7 @@ use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{self, Config, ConfigErrors};
-use crate::control::{Command, Control, Doors, Loading};
+use crate::control::{Control, Doors, Loading, ReloadRequest, Stop};
 use crate::observe::{AccessLog, Metrics};
 use crate::plugin::LoadError;
 use crate::server::BindError;
@@ -67,7 +67,8 @@ pub struct Gateway {
     admin: Option<SocketAddr>,
     access_log: Arc<AccessLog>,
     metrics: Arc<Metrics>,
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<ReloadRequest>,
+    stop: Option<oneshot::Sender<Stop>>,
     control: Option<JoinHandle<()>>,
 }
 
@@ -79,7 +80,8 @@ pub fn start(config: Config, options: StartOptions) -> Result<Gateway, StartErro
     // One shard more than there are workers, for what the control thread does while it loads plugins.
     worker::set_count(config.server.workers + 1);
     let (started, when_started) = std_mpsc::channel();
-    let (commands, orders) = mpsc::unbounded_channel();
+    let (commands, wishes) = mpsc::unbounded_channel();
+    let (stop, when_stopped) = oneshot::channel();
     let for_control = commands.clone();
     let control = std::thread::Builder::new()
         .name("control".into())
@@ -96,7 +98,7 @@ pub fn start(config: Config, options: StartOptions) -> Result<Gateway, StartErro
                 match Control::start(config, options, for_control).await {
                     Ok((control, doors)) => {
                         let _ = started.send(Ok(doors));
-                        control.run(orders).await;
+                        control.run(wishes, when_stopped).await;
                     }
                     Err(error) => {
                         let _ = started.send(Err(error));
@@ -118,6 +120,7 @@ pub fn start(config: Config, options: StartOptions) -> Result<Gateway, StartErro
         access_log,
         metrics,
         commands,
+        stop: Some(stop),
         control: Some(control),
     })
 }
@@ -136,6 +139,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
             &config,
             Arc::new(nowhere.map_err(StartError::AccessLog)?),
             &metrics,
+            config.server.admin,
         )?;
         loading.builder.build(config, 1, None).await?;
         Ok(())
@@ -176,9 +180,7 @@ impl Gateway {
     pub fn reload(&self) -> Result<u64, String> {
         let (answer, when_done) = oneshot::channel();
         let ended = || "the gateway is stopping".to_owned();
-        self.commands
-            .send(Command::Reload(Some(answer)))
-            .map_err(|_| ended())?;
+        self.commands.send(answer).map_err(|_| ended())?;
         when_done.blocking_recv().map_err(|_| ended())?
     }
 
@@ -188,8 +190,10 @@ impl Gateway {
     }
 
     fn end(&mut self, drain: Option<Duration>) {
-        // If the control thread is gone there is nothing left to stop.
-        let _ = self.commands.send(Command::Stop(drain));
+        if let Some(stop) = self.stop.take() {
+            // If the control thread is gone there is nothing left to stop.
+            let _ = stop.send(drain);
+        }
         if let Some(control) = self.control.take() {
             if control.join().is_err() {
                 tracing::error!("the control thread panicked");

@@ -2,7 +2,7 @@
 //!
 //! `Reloader` does it; `Watch` says when the files behind it have changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,6 +20,9 @@ use crate::snapshot::Builder;
 
 /// After a change, how long files must stay as they are before they are read: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(50);
+
+/// A file that never is quiet is read all the same after this time.
+const RESTLESS: Duration = Duration::from_secs(1);
 
 /// Why a reload changed nothing.
 #[derive(Debug, Error)]
@@ -72,7 +75,7 @@ impl Reloader {
         let file = self.file.clone().ok_or(ReloadError::NoFile)?;
         // Before reading: what changes while we read will be seen as a change again.
         self.files.remember();
-        let config = config::load(&file)?;
+        let config = config::load(&file).inspect_err(|errors| self.files.add(errors.files()))?;
         self.files.set(&config.files);
         let before = self.proxy.snapshot.load_full();
         warn_of_fixed(&before.config, &config);
@@ -118,50 +121,58 @@ fn warn_of_fixed(before: &Config, now: &Config) {
 
 /// The files behind the configuration, and how they looked when they were last read.
 #[derive(Default)]
-pub(crate) struct WatchedFiles(Mutex<Files>);
-
-#[derive(Default)]
-struct Files {
-    paths: BTreeSet<PathBuf>,
-    looks: Vec<Look>,
-}
+pub(crate) struct WatchedFiles(Mutex<BTreeMap<PathBuf, Look>>);
 
 /// Enough of a file to see that it is another one.
 type Look = Option<(SystemTime, u64, u64)>;
 
 impl WatchedFiles {
-    /// These are the files now; those of a configuration that was refused are watched too, so that mending them counts.
+    /// These are the files now. Those that are known keep the look they had when they were last read.
     pub(crate) fn set(&self, paths: &[PathBuf]) {
         let mut files = self.0.lock();
-        let paths: BTreeSet<PathBuf> = paths.iter().cloned().collect();
-        if paths != files.paths {
-            files.looks = paths.iter().map(|path| look(path)).collect();
-            files.paths = paths;
+        let known = std::mem::take(&mut *files);
+        *files = paths
+            .iter()
+            .map(|path| {
+                (
+                    path.clone(),
+                    known.get(path).copied().unwrap_or_else(|| look(path)),
+                )
+            })
+            .collect();
+    }
+
+    /// These are files too, of a configuration that was refused: mending one of them must count.
+    fn add(&self, paths: &[PathBuf]) {
+        let mut files = self.0.lock();
+        for path in paths {
+            files.entry(path.clone()).or_insert_with(|| look(path));
         }
     }
 
     fn remember(&self) {
-        let mut files = self.0.lock();
-        files.looks = files.paths.iter().map(|path| look(path)).collect();
+        *self.0.lock() = self.looks();
     }
 
     fn has_changed(&self) -> bool {
-        let files = self.0.lock();
-        files
-            .paths
-            .iter()
-            .map(|path| look(path))
-            .ne(files.looks.iter().copied())
+        let looks = self.looks();
+        *self.0.lock() != looks
+    }
+
+    fn looks(&self) -> BTreeMap<PathBuf, Look> {
+        let paths: Vec<PathBuf> = self.0.lock().keys().cloned().collect();
+        let look = |path: PathBuf| {
+            let look = look(&path);
+            (path, look)
+        };
+        paths.into_iter().map(look).collect()
     }
 
     /// The folders to watch: a file that is replaced by a rename is another file in the same folder.
     fn folders(&self) -> BTreeSet<PathBuf> {
-        self.0
-            .lock()
-            .paths
-            .iter()
-            .filter_map(|path| path.parent().map(Path::to_path_buf))
-            .collect()
+        let files = self.0.lock();
+        let folders = files.keys().filter_map(|path| path.parent());
+        folders.map(Path::to_path_buf).collect()
     }
 }
 
@@ -198,14 +209,23 @@ impl Watch {
         loop {
             self.follow();
             if self.files.has_changed() {
-                // Until nothing has happened for a moment.
-                while tokio::time::timeout(QUIET, self.event.notified())
-                    .await
-                    .is_ok()
-                {}
-                return;
+                return self.settled().await;
             }
             self.event.notified().await;
+        }
+    }
+
+    /// Wait until the files themselves are quiet; others in their folders don't matter.
+    async fn settled(&self) {
+        let give_up = tokio::time::Instant::now() + RESTLESS;
+        let mut before = self.files.looks();
+        while tokio::time::Instant::now() < give_up {
+            tokio::time::sleep(QUIET).await;
+            let now = self.files.looks();
+            if now == before {
+                return;
+            }
+            before = now;
         }
     }
 

@@ -4,8 +4,9 @@
 //! component with its configuration, an upstream's definition) is taken over with its instances and connections.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,8 @@ pub struct Builder {
     pub metrics: Arc<Metrics>,
     /// Finds an embedded plugin.
     pub stock: fn(&str) -> Option<&'static [u8]>,
+    /// Addresses that no plugin may call: our own admin listener.
+    pub never_called: Vec<SocketAddr>,
 }
 
 impl Builder {
@@ -167,24 +170,32 @@ impl Builder {
         config: &Config,
         errors: &mut Vec<ConfigError>,
     ) -> HashMap<Component, LoadedComponent> {
-        let mut loading = Vec::new();
+        // By component: several plugins may be the same one.
+        let mut users: BTreeMap<&Component, Vec<&String>> = BTreeMap::new();
         for (name, plugin) in &config.plugins {
+            users.entry(&plugin.component).or_default().push(name);
+        }
+        let mut loading = Vec::new();
+        for (component, names) in users {
             let runtime = Arc::clone(&self.runtime);
-            let bytes = self.bytes(&plugin.component);
-            let component = plugin.component.clone();
+            let bytes = self.bytes(component);
             let task = tokio::spawn(async move { runtime.component(bytes?).await });
-            loading.push((name, component, task));
+            loading.push((component, names, task));
         }
         let mut loaded = HashMap::new();
-        for (name, component, task) in loading {
+        for (component, names, task) in loading {
             let done = task
                 .await
                 .unwrap_or_else(|panic| Err(LoadError::Runtime(panic.to_string())));
             match done {
                 Ok(done) => {
-                    loaded.insert(component, done);
+                    loaded.insert(component.clone(), done);
                 }
-                Err(error) => errors.push(ConfigError::at(&place(config, name), error.to_string())),
+                Err(error) => errors.extend(
+                    names
+                        .iter()
+                        .map(|name| ConfigError::at(&place(config, name), error.to_string())),
+                ),
             }
         }
         loaded
@@ -213,8 +224,7 @@ impl Builder {
             let Some(component) = components.get(&plugin.component) else {
                 continue;
             };
-            let denied: Vec<SocketAddr> = config.server.admin.into_iter().collect();
-            let fetch = match fetch_of(plugin, &denied) {
+            let fetch = match fetch_of(plugin, &self.never_called) {
                 Ok(fetch) => fetch,
                 Err(error) => {
                     errors.push(ConfigError::at(&place(config, &entry.plugin), error));
@@ -297,17 +307,21 @@ fn place(config: &Config, plugin: &str) -> Place {
     place
 }
 
-fn read_component(path: &PathBuf) -> Result<Arc<[u8]>, LoadError> {
+fn read_component(path: &Path) -> Result<Arc<[u8]>, LoadError> {
     let failed = |error: std::io::Error| {
         LoadError::Component(format!("{} can't be read: {error}", path.display()))
     };
-    let bytes = std::fs::metadata(path).map_err(failed)?.len();
-    if bytes > MAX_COMPONENT_BYTES as u64 {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let read = file
+        .take(MAX_COMPONENT_BYTES as u64 + 1)
+        .read_to_end(&mut bytes);
+    if read.map_err(failed)? > MAX_COMPONENT_BYTES {
         let text = format!(
-            "{} is {bytes} bytes long; the limit is {MAX_COMPONENT_BYTES}",
+            "{} is longer than {MAX_COMPONENT_BYTES} bytes",
             path.display()
         );
         return Err(LoadError::Component(text));
     }
-    std::fs::read(path).map(Arc::from).map_err(failed)
+    Ok(bytes.into())
 }

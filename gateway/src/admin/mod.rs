@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::control::Command;
+use crate::control::ReloadRequest;
 use crate::observe::Metrics;
 use crate::observe::metrics::CONTENT_TYPE as METRICS_TYPE;
 use crate::plugin::Runtime;
@@ -37,14 +37,17 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the admin listener can see and do.
 pub(crate) struct View {
     metrics: Arc<Metrics>,
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<ReloadRequest>,
     serving: OnceLock<Serving>,
     is_draining: AtomicBool,
 }
 
 impl View {
     /// Of a gateway that is loading.
-    pub(crate) fn new(metrics: Arc<Metrics>, commands: mpsc::UnboundedSender<Command>) -> Self {
+    pub(crate) fn new(
+        metrics: Arc<Metrics>,
+        commands: mpsc::UnboundedSender<ReloadRequest>,
+    ) -> Self {
         Self {
             metrics,
             commands,
@@ -181,7 +184,7 @@ fn metrics(view: &View) -> Answer {
 
 async fn reload(view: &View) -> Answer {
     let (done, when_done) = oneshot::channel();
-    let sent = view.commands.send(Command::Reload(Some(done)));
+    let sent = view.commands.send(done);
     match (sent, when_done.await) {
         (Ok(()), Ok(Ok(generation))) => json(StatusCode::OK, &Reloaded { generation }),
         (Ok(()), Ok(Err(problems))) => {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
-use super::read::{Member, Reader, Section, Variables};
+use super::read::{Member, Reader, Section, Variables, absolute};
 use super::{Config, ConfigError, ConfigErrors, Invalid, Log, LogFormat, Place, suggest};
 
 /// Bytes of a configuration file; 10,000 routes are about 2 MiB.
@@ -35,7 +35,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Read and check a configuration file. An unreadable file is reported like any other problem.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    parse(&read_file(path)?, path)
+    let source = read_file(path).map_err(|errors| errors.with_files(vec![absolute(path)]))?;
+    parse(&source, path)
 }
 
 /// Check the text of a configuration. `file` is named in errors, and paths in the text are relative to its folder; it
@@ -80,7 +81,9 @@ pub(super) fn check(
         .map(|(name, upstream)| (name.clone(), upstream.place.clone()))
         .collect();
     let (errors, files) = reader.finish(&syntax);
-    ConfigErrors::check(errors)?;
+    if let Err(errors) = ConfigErrors::check(errors) {
+        return Err(errors.with_files(files));
+    }
 
     let config = Config {
         server,

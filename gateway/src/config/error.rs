@@ -67,9 +67,12 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// All problems of a configuration, one a line when shown.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub struct ConfigErrors(Vec<ConfigError>);
+/// All problems of a configuration, one a line when shown. Equal if they say the same, whatever the files.
+#[derive(Debug, Clone, Error)]
+pub struct ConfigErrors {
+    errors: Vec<ConfigError>,
+    files: Vec<PathBuf>,
+}
 
 impl ConfigErrors {
     /// `Ok` if there are no problems, else all of them in the order of the file.
@@ -79,24 +82,50 @@ impl ConfigErrors {
         }
         errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         errors.dedup();
-        Err(Self(errors))
+        Err(Self {
+            errors,
+            files: Vec::new(),
+        })
+    }
+
+    /// The same problems, of a configuration that depends on these files.
+    pub(super) fn with_files(self, files: Vec<PathBuf>) -> Self {
+        Self { files, ..self }
     }
 
     /// The problems in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
-        self.0.iter()
+        self.errors.iter()
+    }
+
+    /// Every file that the configuration depends on, as far as it could be read: itself, component files, secret files;
+    /// also those that do not exist. A change of one may mend it. Absolute. Empty if the problems are not those of
+    /// reading it: then it was read, and [`super::Config::files`] has them.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 }
 
+impl PartialEq for ConfigErrors {
+    fn eq(&self, other: &Self) -> bool {
+        self.errors == other.errors
+    }
+}
+
+impl Eq for ConfigErrors {}
+
 impl From<ConfigError> for ConfigErrors {
     fn from(error: ConfigError) -> Self {
-        Self(vec![error])
+        Self {
+            errors: vec![error],
+            files: Vec::new(),
+        }
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.errors.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }

@@ -89,7 +89,7 @@ pub struct ClientLimits {
     pub idle_timeout: Duration,
     /// Time without a byte of body, in either direction. Key `body-timeout`, default 30 s.
     pub body_timeout: Duration,
-    /// Header fields in a request. Key `headers`, default 100.
+    /// Header fields in a request. Key `headers`, default 100, at most 1,000.
     pub headers: usize,
     /// Bytes of a request head. Key `header-bytes`, default 64 KiB.
     pub header_bytes: usize,
@@ -284,7 +284,7 @@ pub struct Route {
     /// Path pattern as written: `/exact`, `/users/{id}`, `/files/*` (a last segment `*` matches the prefix itself and
     /// everything below). Key `path`.
     pub path: String,
-    /// Methods; empty means any. Key `methods`.
+    /// Methods; empty means any. Key `methods`; `CONNECT` and `TRACE` are refused before routing, and here.
     pub methods: Vec<Method>,
     /// Header fields that must be there. Key `headers = { "x-version" = "2", "x-debug" = true }`.
     pub headers: Vec<HeaderMatch>,

@@ -34,6 +34,11 @@ pub(super) struct Reader<'a> {
     files: RefCell<Vec<PathBuf>>,
 }
 
+/// The absolute path of a file. That fails only for an empty path or without a current folder; then it stays as it is.
+pub(super) fn absolute(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
+}
+
 struct Problem {
     error: ConfigError,
     /// Whether it is that something is not there. Behind a syntax error it may well be there.
@@ -42,8 +47,7 @@ struct Problem {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a Path, source: &'a str, variables: Variables<'a>) -> Self {
-        // Fails only for an empty path or without a current folder; then paths stay as they are.
-        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let absolute = absolute(file);
         let newlines = source
             .bytes()
             .enumerate()
@@ -66,7 +70,7 @@ impl<'a> Reader<'a> {
         self.folder.join(path)
     }
 
-    /// Note a file whose change means a reload.
+    /// Note a file whose change means a reload, whether or not it exists: one that appears may be what was missing.
     pub(super) fn watch(&self, file: &Path) {
         let mut files = self.files.borrow_mut();
         if !files.iter().any(|known| known == file) {

@@ -135,11 +135,12 @@ fn variable(reader: &Reader<'_>, name: &str) -> Result<String, Invalid> {
 }
 
 fn file(reader: &Reader<'_>, name: &str) -> Result<String, Invalid> {
-    let path = reader.resolve(name);
     let refused = |why: &str| Invalid::new(format!("the secret file {name:?} {why}"));
     if name.is_empty() {
         return Err(Invalid::new("the placeholder '${file:}' names no file"));
     }
+    let path = reader.resolve(name);
+    reader.watch(&path);
     if !path.is_file() {
         return Err(refused("does not exist or is not a file"));
     }
@@ -150,7 +151,6 @@ fn file(reader: &Reader<'_>, name: &str) -> Result<String, Invalid> {
     if text.len() as u64 > SECRET_BYTES_MAX {
         return Err(refused("is larger than 1 MiB"));
     }
-    reader.watch(&path);
     let trimmed = text.strip_suffix('\n').unwrap_or(&text);
     Ok(trimmed.strip_suffix('\r').unwrap_or(trimmed).to_owned())
 }

@@ -34,7 +34,8 @@ pub const CUT: &str = "...";
 /// wake the thread, and the thread a call to write; with it, that happens at most a hundred times a second.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// How long to wait for the last lines when the log is dropped. A pipe that nobody reads must not keep the process.
+/// How long to wait for the last lines, in [`AccessLog::flush`] and when the log is dropped. A pipe that nobody reads must
+/// not keep the process.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A buffer that was needed once for a burst is given back above this size.
@@ -45,6 +46,8 @@ const KEPT_BUFFER_BYTES: usize = 256 << 10;
 pub struct AccessLog {
     shared: Arc<Shared>,
     thread: Option<thread::JoinHandle<()>>,
+    /// [`LAST_WRITE_TIMEOUT`], shorter in tests.
+    patience: Duration,
 }
 
 impl AccessLog {
@@ -68,6 +71,7 @@ impl AccessLog {
             next: None,
             flushes_wanted: 0,
             flushes_done: 0,
+            is_stuck: false,
             is_ending: false,
             is_over: false,
         };
@@ -84,6 +88,7 @@ impl AccessLog {
         Ok(Self {
             shared,
             thread: Some(thread),
+            patience: LAST_WRITE_TIMEOUT,
         })
     }
 
@@ -133,15 +138,15 @@ impl AccessLog {
         self.switch(&to)
     }
 
-    /// Wait until every line that was queued before has been written or given up.
+    /// Wait until every line that was queued before has been written or given up; not for long if the destination is
+    /// stuck.
     pub fn flush(&self) {
         let mut queue = self.shared.queue.lock();
         queue.flushes_wanted += 1;
         let wanted = queue.flushes_wanted;
         self.shared.work.notify_one();
         self.shared
-            .progress
-            .wait_while(&mut queue, |queue| queue.flushes_done < wanted);
+            .wait_until(&mut queue, self.patience, |q| q.flushes_done >= wanted);
     }
 }
 
@@ -151,8 +156,7 @@ impl Drop for AccessLog {
         queue.is_ending = true;
         self.shared.work.notify_one();
         self.shared
-            .progress
-            .wait_while_for(&mut queue, |queue| !queue.is_over, LAST_WRITE_TIMEOUT);
+            .wait_until(&mut queue, self.patience, |q| q.is_over);
         let is_over = queue.is_over;
         drop(queue);
         match self.thread.take() {
@@ -185,6 +189,8 @@ struct Queue {
     next: Option<(Destination, usize)>,
     flushes_wanted: u64,
     flushes_done: u64,
+    /// Somebody waited in vain, and nothing has been written since.
+    is_stuck: bool,
     is_ending: bool,
     is_over: bool,
 }
@@ -209,6 +215,21 @@ impl fmt::Debug for Queue {
 }
 
 impl Shared {
+    /// Wait for the far end. A destination for which somebody has waited in vain gets no second wait until it moves: a
+    /// flush and the drop after it take the time of one.
+    fn wait_until(
+        &self,
+        queue: &mut MutexGuard<'_, Queue>,
+        patience: Duration,
+        is_done: impl Fn(&Queue) -> bool,
+    ) {
+        if !queue.is_stuck {
+            self.progress
+                .wait_while_for(queue, |queue| !is_done(queue), patience);
+            queue.is_stuck = !is_done(queue);
+        }
+    }
+
     /// The far end: writes what is queued until the near end is dropped.
     fn run(&self, mut destination: Destination) {
         let mut batch = Vec::new();
@@ -232,6 +253,7 @@ impl Shared {
 
             let mut queue = self.queue.lock();
             queue.flushes_done = flushes;
+            queue.is_stuck = false;
             queue.is_over = is_ending;
             self.progress.notify_all();
             if is_ending {

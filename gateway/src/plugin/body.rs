@@ -17,6 +17,7 @@ use super::fault::Fault;
 use super::host::Scene;
 use super::instance::Side;
 use super::lease::Lease;
+use super::pool::Policy;
 use crate::body::{Body, BodyError};
 use crate::config::OnFault;
 
@@ -185,7 +186,7 @@ impl HookBody {
                     ChunkDecision::Pass => Ok(piece),
                     ChunkDecision::Replace(data) => Ok(Bytes::from(data)),
                     ChunkDecision::Abort(why) => {
-                        self.state = State::Done;
+                        self.give_up();
                         Err(BodyError::Aborted(format!(
                             "plugin '{plugin}' aborted the body: {why}"
                         )))
@@ -194,14 +195,31 @@ impl HookBody {
             }
             Err(fault) => fault,
         };
-        stage.lease.pool().report(&fault);
         let skip = stage.lease.pool().on_fault() == OnFault::Skip && stage.begun == Begun::NotYet;
+        let policy = if skip {
+            Policy::Skipped
+        } else {
+            Policy::Denied
+        };
+        stage.lease.pool().report(&fault, policy);
         if skip {
             self.state = State::Bypassed;
             return Ok(piece);
         }
         self.state = State::Done;
         Err(BodyError::Fault(format!("plugin '{plugin}' {fault}")))
+    }
+
+    /// No more chunks will come. An instance that waits for them keeps something of this body, maybe, and must not meet
+    /// another one.
+    fn give_up(&mut self) {
+        if let State::Ready(stage) = &mut self.state
+            && stage.begun == Begun::Yes
+            && self.source != Source::HookToldOfEnd
+        {
+            stage.lease.spoil();
+        }
+        self.state = State::Done;
     }
 
     fn poll_bypassed(
@@ -242,6 +260,12 @@ async fn call(
     )
 }
 
+impl Drop for HookBody {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
 impl HttpBody for HookBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -264,7 +288,11 @@ impl HttpBody for HookBody {
                             self.state = State::Ready(stage);
                             return Poll::Pending;
                         }
-                        Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                        Poll::Ready(Err(error)) => {
+                            self.state = State::Ready(stage);
+                            self.give_up();
+                            return Poll::Ready(Some(Err(error)));
+                        }
                         Poll::Ready(Ok(None)) => {
                             let trailers = self.trailers.take();
                             return Poll::Ready(

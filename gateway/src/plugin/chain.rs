@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::head::{Facts, RequestHead, ResponseHead};
 use super::host::Access;
 use super::interest::Interest;
-use super::pool::Pool;
+use super::pool::{Policy, Pool};
 use super::step::{Step, request_step, response_step, scene};
 use crate::body::{Body, BodyError};
 
@@ -220,7 +220,7 @@ impl Chain {
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = logged {
-                pool.report(&fault);
+                pool.report(&fault, Policy::None);
             }
         }
     }

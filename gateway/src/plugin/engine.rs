@@ -20,7 +20,7 @@ const GUEST_STACK_BYTES: usize = 512 * 1024;
 /// Stack of the fiber that a call runs on: the guest's part and room for host functions.
 const FIBER_STACK_BYTES: usize = GUEST_STACK_BYTES + 512 * 1024;
 /// Instances, memories and stacks that the pool of address space has room for, all plugins together.
-const POOL_SLOTS: u32 = 2_000;
+const POOL_SLOTS: u32 = 5_000;
 /// Linear memory beyond which no plugin's `memory` limit may go.
 const MAX_MEMORY_BYTES: usize = 1 << 30;
 /// Table elements of one instance: function pointers and such.

@@ -11,7 +11,7 @@ pub enum Fault {
     #[error("trapped: {0}")]
     Trap(String),
     /// The guest used up its CPU time.
-    #[error("used up its time of {0:?} (limits.time)")]
+    #[error("used up its CPU time of {0:?}")]
     Time(Duration),
     /// The guest, or a host call it waits for, did not come back in time.
     #[error("did not return within {0:?} (limits.wall-time)")]

@@ -17,13 +17,16 @@ use parking_lot::Mutex;
 
 use super::bindings::EditError;
 
-/// Header fields that a message may have after a plugin's edits. More is refused; it also keeps far from the point
-/// (32,768) where a `HeaderMap` panics.
-const MAX_HEADERS: usize = 256;
+/// Header fields that a message may have after a plugin's edits: what may come from a client (`limits.headers` is at
+/// most 1,000) and some more. It also keeps far from the point (32,768) where a `HeaderMap` panics.
+const MAX_HEADERS: usize = 1_088;
 /// Bytes of all names and values after a plugin's edits: what upstreams and clients commonly accept.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// Below this many bytes a field is small enough that [`MAX_HEADERS`] of them need no exact sum.
-const SMALL_FIELD_BYTES: usize = MAX_HEADER_BYTES / MAX_HEADERS;
+/// Up to so many fields, a small one is added without summing up the others: it can't bring much on top of what came
+/// from the wire, whose bytes are limited there.
+const FEW_HEADERS: usize = 64;
+/// Bytes of name and value of a small field.
+const SMALL_FIELD_BYTES: usize = 256;
 /// Bytes that one plugin may put aside for one exchange.
 const MAX_STATE_BYTES: usize = 64 * 1024;
 /// Attributes of one exchange.
@@ -250,8 +253,7 @@ fn check_room(headers: &HeaderMap, Field(name, value): &Field) -> Result<(), Edi
         return Err(EditError::TooLarge);
     }
     let added = name.as_str().len() + value.len();
-    if added <= SMALL_FIELD_BYTES && headers.len() < MAX_HEADERS / 4 {
-        // Three quarters of the room for fields that came from the wire, whose bytes are limited there.
+    if added <= SMALL_FIELD_BYTES && headers.len() < FEW_HEADERS {
         return Ok(());
     }
     let present: usize = headers

@@ -102,11 +102,13 @@ impl Instance {
         let instance = match made {
             Ok(Ok(instance)) => instance,
             Ok(Err(error)) => {
-                return Err(StartError::Fault(fault_of(
-                    &store,
-                    &error,
-                    context.limits.init_time,
-                )));
+                return Err(StartError::Fault(
+                    match fault_of(&store, &error, context.limits.init_time) {
+                        // Before the guest runs there is no output of its; this is no room for another instance.
+                        Fault::Output(text) => Fault::Start(text),
+                        fault => fault,
+                    },
+                ));
             }
             Err(fault) => return Err(StartError::Fault(fault)),
         };

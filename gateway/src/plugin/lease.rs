@@ -51,6 +51,11 @@ impl Lease {
         }
     }
 
+    /// The instance is in the middle of something that will not go on.
+    pub(super) fn spoil(&mut self) {
+        self.spoiled = true;
+    }
+
     pub(super) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }

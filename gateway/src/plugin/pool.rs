@@ -53,6 +53,27 @@ pub struct Pool {
     unlogged: AtomicU64,
 }
 
+/// What became of an exchange after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// It failed.
+    Denied,
+    /// It went on as if the plugin were not there.
+    Skipped,
+    /// It was over already.
+    None,
+}
+
+impl Policy {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Denied => "deny",
+            Self::Skipped => "skip",
+            Self::None => "none",
+        }
+    }
+}
+
 /// What goes to the thread that drops instances.
 pub(super) struct Grave(#[expect(dead_code, reason = "only its drop counts")] Box<Instance>);
 
@@ -224,7 +245,10 @@ impl Pool {
         let started =
             Instance::start(&self.engine, &self.loaded, &self.context, &self.config).await;
         let instance = started.map_err(|error| match error {
-            StartError::Fault(fault) => fault,
+            StartError::Fault(fault) => {
+                self.suspension.note(Some(&fault));
+                Fault::Start(fault.to_string())
+            }
             StartError::Refused(text) | StartError::Contract(text) => Fault::Start(text),
         })?;
         Ok(Box::new(instance))
@@ -239,20 +263,29 @@ impl Pool {
             self.discard(instance);
             return;
         }
-        let stale = {
-            let mut idle = worker::shard(&self.idle).lock();
-            idle.push(Idle {
-                instance,
-                since: now,
-            });
-            // The list is a stack, so the one that has been idle longest lies at the bottom.
-            let oldest = idle
-                .first()
-                .is_some_and(|oldest| now.duration_since(oldest.since) > RETIRE_AFTER_IDLE);
-            oldest.then(|| idle.remove(0))
+        let idle = Idle {
+            instance,
+            since: now,
         };
-        if let Some(stale) = stale {
-            self.discard(stale.instance);
+        worker::shard(&self.idle).lock().push(idle);
+    }
+
+    /// Retire what has been idle for long. The newest of each worker stays, so that a request after a quiet night meets
+    /// a warm one.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        for shard in &self.idle {
+            let stale: Vec<Idle> = {
+                let mut idle = shard.lock();
+                let is_stale = |idle: &&Idle| now.duration_since(idle.since) > RETIRE_AFTER_IDLE;
+                // A stack: the longer idle, the further down.
+                let stale = idle.iter().take_while(is_stale).count();
+                let stale = stale.min(idle.len().saturating_sub(1));
+                idle.drain(..stale).collect()
+            };
+            stale
+                .into_iter()
+                .for_each(|idle| self.discard(idle.instance));
         }
     }
 
@@ -274,9 +307,9 @@ impl Pool {
     }
 
     /// Count a fault and tell the log, but not more often than makes sense.
-    pub(super) fn report(&self, fault: &Fault) {
+    pub(super) fn report(&self, fault: &Fault, policy: Policy) {
         self.metrics.faults.count(fault.kind());
-        if self.on_fault == OnFault::Skip {
+        if policy == Policy::Skipped {
             self.metrics.skips.inc();
         }
         let now_ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX) + 1;
@@ -289,10 +322,7 @@ impl Pool {
         self.logged_ms.store(now_ms, Ordering::Relaxed);
         let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
         let plugin = &*self.context.name;
-        let policy = match self.on_fault {
-            OnFault::Deny => "deny",
-            OnFault::Skip => "skip",
-        };
+        let policy = policy.word();
         tracing::error!(
             plugin,
             kind = fault.kind(),

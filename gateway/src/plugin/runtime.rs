@@ -240,6 +240,11 @@ impl Runtime {
             .collect()
     }
 
+    /// Retire instances that have been idle for long; to be called now and then.
+    pub fn sweep(&self) {
+        self.pools().iter().for_each(|pool| pool.sweep());
+    }
+
     fn find(&self, key: &PoolKey) -> Option<Arc<Pool>> {
         let mut pools = self.pools.lock();
         pools.retain(|(_, pool)| pool.strong_count() > 0);

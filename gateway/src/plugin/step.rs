@@ -13,7 +13,7 @@ use super::host::{Access, Scene};
 use super::instance::Side;
 use super::interest::Interest;
 use super::lease::Lease;
-use super::pool::Pool;
+use super::pool::{Policy, Pool};
 use crate::body::Body;
 use crate::config::OnFault;
 
@@ -260,13 +260,18 @@ fn settle<T>(pool: &Arc<Pool>, result: Result<T, Fault>) -> Result<Option<T>, Ch
         Ok(value) => return Ok(Some(value)),
         Err(fault) => fault,
     };
-    pool.report(&fault);
     match pool.on_fault() {
-        OnFault::Skip => Ok(None),
-        OnFault::Deny => Err(ChainError::Fault {
-            plugin: pool.name().clone(),
-            fault,
-        }),
+        OnFault::Skip => {
+            pool.report(&fault, Policy::Skipped);
+            Ok(None)
+        }
+        OnFault::Deny => {
+            pool.report(&fault, Policy::Denied);
+            Err(ChainError::Fault {
+                plugin: pool.name().clone(),
+                fault,
+            })
+        }
     }
 }
 
@@ -275,7 +280,7 @@ fn settle<T>(pool: &Arc<Pool>, result: Result<T, Fault>) -> Result<Option<T>, Ch
 fn respond(pool: &Arc<Pool>, local: LocalResponse) -> Result<Response, ChainError> {
     checked_response(local).map_err(|text| {
         let fault = Fault::Output(text);
-        pool.report(&fault);
+        pool.report(&fault, Policy::Denied);
         ChainError::Fault {
             plugin: pool.name().clone(),
             fault,

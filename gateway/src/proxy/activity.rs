@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[derive(Debug, Default)]
 pub struct Activity {
     exchanges: AtomicU32,
+    begun: AtomicU32,
     multiplexed: AtomicBool,
 }
 
@@ -20,6 +21,12 @@ impl Activity {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.exchanges.load(Ordering::Relaxed) > 0
+    }
+
+    /// A number that is another one after each exchange that began, however short it was.
+    #[must_use]
+    pub fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Whether the connection speaks HTTP/2, so that bytes may come that are no request.
@@ -35,6 +42,7 @@ impl Activity {
 
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
     }
 }

@@ -226,13 +226,18 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let record = &mut self.record;
         let outcome = std::mem::take(record.outcome.get_mut());
+        let is_panic = std::thread::panicking();
         let failure = match (outcome.failure, outcome.is_complete) {
+            _ if is_panic => Some("internal"),
             (None, false) => Some("client-closed"),
             (failure, _) => failure,
         };
-        let status = outcome
-            .status
-            .map_or(CLIENT_CLOSED_STATUS, |status| status.as_u16());
+        if is_panic && outcome.status.is_some() {
+            // In the response's body, where nobody else counts it: the connection's task ends with it.
+            record.metrics.panics.inc();
+        }
+        let unsent = if is_panic { 500 } else { CLIENT_CLOSED_STATUS };
+        let status = outcome.status.map_or(unsent, |status| status.as_u16());
         let duration = record.facts.clock.elapsed();
         record
             .snapshot

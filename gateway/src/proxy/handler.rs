@@ -69,21 +69,38 @@ async fn walk(
     client: &Client,
     request: Request<Body>,
 ) -> plugin::Response {
-    let Exchange { run, record } = exchange;
-    let (index, request, trailers) = match admit(record, client, request) {
+    let (index, request, trailers) = match admit(exchange, client, request) {
         Ok(admitted) => admitted,
-        Err(failure) => return record.fail(&failure),
+        Err(failure) => return exchange.record.fail(&failure),
     };
+    let Exchange { run, record } = exchange;
     let snapshot = Arc::clone(&record.snapshot);
     let route = &snapshot.routes[index];
-    let hurry = route.timeout.map_or(Hurry::None, |_| Hurry::TimeLimit);
-    *run = route.chain.begin(hurry);
     let response = match forward(run, record, route, request, trailers).await {
         Ok(response) => response,
         Err(failure) => record.fail(&failure),
     };
+    back(run, record, route, response).await
+}
+
+/// Back through the chain, within what is left of the route's time.
+async fn back(
+    run: &mut plugin::Run,
+    record: &Record,
+    route: &Route,
+    response: plugin::Response,
+) -> plugin::Response {
     let failed = |error| record.fail(&Failure::on_response(error));
-    route.chain.on_response(run, response, &failed).await
+    let walk = route.chain.on_response(run, response, &failed);
+    let Some(limit) = route.timeout else {
+        return walk.await;
+    };
+    // Plugins that need not wait are heard even when the time is up: the walk is polled before the clock.
+    let left = limit.saturating_sub(record.facts.clock.elapsed());
+    match tokio::time::timeout(left, Box::pin(walk)).await {
+        Ok(response) => response,
+        Err(_) => record.fail(&Failure::Timeout(limit)),
+    }
 }
 
 /// Through the chain, to the upstream, within the route's time.
@@ -178,10 +195,11 @@ fn id_of(snapshot: &Snapshot, client: &Client, request: &Request<Body>) -> Strin
 
 /// Check the request, find its route, and give it the one form in which plugins and upstream will see it.
 fn admit(
-    record: &mut Record,
+    exchange: &mut Exchange,
     client: &Client,
     request: Request<Body>,
 ) -> Result<(usize, plugin::Request, Trailers), Failure> {
+    let Exchange { run, record } = exchange;
     let snapshot = Arc::clone(&record.snapshot);
     let target = target::read(&request, snapshot.limits.uri_bytes)?;
     if request.headers().len() > snapshot.limits.headers {
@@ -207,7 +225,11 @@ fn admit(
         );
         PathAndQuery::try_from(text).map_err(|_| Failure::BadTarget)?
     };
+    // Together: the entry for the log goes to the chain of this route, with this run.
     record.route = Some(matched.index);
+    *run = route
+        .chain
+        .begin(route.timeout.map_or(Hurry::None, |_| Hurry::TimeLimit));
     let facts =
         Arc::get_mut(&mut record.facts).expect("nobody else has it before the chain begins");
     facts.route = Arc::clone(&route.name);

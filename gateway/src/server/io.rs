@@ -36,6 +36,8 @@ pub(super) struct ClientIo {
     /// When the first byte of a request head came that is not complete yet.
     head_since: Option<Instant>,
     idle_since: Option<Instant>,
+    /// The exchanges that had begun when these two were last set.
+    begun: u32,
     read_timer: Timer,
     blocked_since: Option<Instant>,
     write_timer: Timer,
@@ -49,16 +51,25 @@ impl ClientIo {
             times,
             head_since: None,
             idle_since: None,
+            begun: 0,
             read_timer: Timer::default(),
             blocked_since: None,
             write_timer: Timer::default(),
         }
     }
 
-    fn poll_read_limit(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.activity.is_busy() {
+    /// What was read so far belongs to exchanges that have begun, and maybe ended, since.
+    fn forget_begun(&mut self) {
+        let begun = self.activity.begun();
+        if begun != self.begun {
+            self.begun = begun;
             self.head_since = None;
             self.idle_since = None;
+        }
+    }
+
+    fn poll_read_limit(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.activity.is_busy() {
             return Poll::Pending;
         }
         let idle_deadline = *self.idle_since.get_or_insert_with(Instant::now) + self.times.idle;
@@ -96,6 +107,7 @@ impl AsyncRead for ClientIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.forget_begun();
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_pending() {

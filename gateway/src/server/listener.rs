@@ -35,12 +35,15 @@ pub struct Bound {
 }
 
 impl Bound {
-    fn new(asked: SocketAddr, workers: usize) -> Result<Self, BindError> {
+    fn new(asked: SocketAddr, workers: usize, ours: &[Arc<Self>]) -> Result<Self, BindError> {
         let failed = |source| BindError {
             address: asked,
             source,
         };
-        if asked.port() != 0 {
+        let is_beside_ours = ours
+            .iter()
+            .any(|bound| bound.address.port() == asked.port());
+        if asked.port() != 0 && !is_beside_ours {
             // Without SO_REUSEPORT, to find out whether somebody else serves there already.
             bind(asked, Sharing::Alone).map_err(failed)?;
         }
@@ -111,7 +114,7 @@ impl Listeners {
         let bound = addresses.iter().map(|asked| {
             let known = self.bound.iter().find(|bound| bound.asked == *asked);
             known.map_or_else(
-                || Bound::new(*asked, self.workers).map(Arc::new),
+                || Bound::new(*asked, self.workers, &self.bound).map(Arc::new),
                 |known| Ok(Arc::clone(known)),
             )
         });
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn an_address_that_somebody_else_serves_is_refused() {
         let other = TcpListener::bind(any()).unwrap();
-        let error = Bound::new(other.local_addr().unwrap(), 2).unwrap_err();
+        let error = Bound::new(other.local_addr().unwrap(), 2, &[]).unwrap_err();
         assert!(
             error
                 .to_string()
@@ -152,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_worker_gets_one_socket_on_the_same_port() {
-        let bound = Bound::new(any(), 3).unwrap();
+        let bound = Bound::new(any(), 3, &[]).unwrap();
         let ports: Vec<_> = (0..3)
             .map(|worker| bound.take(worker).unwrap().local_addr().unwrap())
             .collect();

@@ -13,10 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::connection;
 use super::listener::Bound;
+use crate::observe::Metrics;
 use crate::observe::metrics::raise;
 use crate::proxy::{Ended, Proxy};
 use crate::worker;
@@ -26,6 +27,9 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: appl
 
 /// How long to wait after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Ended exchanges whose `on-log` hooks run at the same time on one worker.
+const MAX_TELLING: usize = 64;
 
 /// Time for the `on-log` hooks of the last exchanges.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -115,7 +119,7 @@ async fn run(
     log: Receiver<Ended>,
 ) {
     let (last_words, no_more) = oneshot::channel();
-    let logging = tokio::spawn(tell(log, no_more));
+    let logging = tokio::spawn(tell(log, no_more, Arc::clone(&shared.proxy.metrics)));
     let graceful = Arc::new(GracefulShutdown::new());
     let mut accepting: HashMap<SocketAddr, JoinHandle<()>> = HashMap::new();
     let drain = loop {
@@ -175,9 +179,19 @@ async fn run(
     }
 }
 
-/// Run the `on-log` hooks, one exchange after the other, until there will be no more.
-async fn tell(mut log: Receiver<Ended>, mut no_more: oneshot::Receiver<()>) {
+/// Run the `on-log` hooks until there will be no more ended exchanges. A few at a time, so that one that waits does not
+/// hold up the others; each in a task of its own, so that a defect costs one entry.
+async fn tell(mut log: Receiver<Ended>, mut no_more: oneshot::Receiver<()>, metrics: Arc<Metrics>) {
+    let mut telling = JoinSet::new();
     loop {
+        while telling.len() >= MAX_TELLING
+            && let Some(told) = telling.join_next().await
+        {
+            note(&told, &metrics);
+        }
+        while let Some(told) = telling.try_join_next() {
+            note(&told, &metrics);
+        }
         let ended = tokio::select! {
             biased;
             ended = log.recv() => ended,
@@ -186,10 +200,18 @@ async fn tell(mut log: Receiver<Ended>, mut no_more: oneshot::Receiver<()>) {
                 continue;
             }
         };
-        match ended {
-            Some(ended) => ended.log().await,
-            None => return,
-        }
+        let Some(ended) = ended else { break };
+        telling.spawn(ended.log());
+    }
+    while let Some(told) = telling.join_next().await {
+        note(&told, &metrics);
+    }
+}
+
+fn note(told: &Result<(), JoinError>, metrics: &Metrics) {
+    if told.as_ref().is_err_and(JoinError::is_panic) {
+        metrics.panics.inc();
+        metrics.log_entries_dropped.inc();
     }
 }
 

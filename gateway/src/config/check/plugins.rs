@@ -132,8 +132,8 @@ fn component(item: &Item<'_>) -> Option<Component> {
         return None;
     }
     let path = item.reader.resolve(text);
+    item.reader.watch(&path);
     if path.is_file() {
-        item.reader.watch(&path);
         return Some(Component::File(path));
     }
     let why = if path.exists() {

@@ -182,12 +182,10 @@ fn methods(item: &Item<'_>) -> Vec<Method> {
 }
 
 fn method(text: &str) -> Result<Method, Invalid> {
-    const KNOWN: [&str; 8] = [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
-    ];
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let upper = text.to_ascii_uppercase();
-    if upper == "CONNECT" {
-        return Err(Invalid::new("CONNECT is refused before routing"));
+    if upper == "CONNECT" || upper == "TRACE" {
+        return Err(Invalid::new(format!("{upper} is refused before routing")));
     }
     if KNOWN.contains(&upper.as_str()) && upper != text {
         let problem = Invalid::new("methods are in upper case");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::load;
+use super::super::{ConfigError, ConfigErrors, Place, load};
 use super::*;
 
 #[test]
@@ -162,6 +162,66 @@ fn an_unreadable_file_is_a_problem_like_others() {
         shown(&binary),
         format!("{}:2: is not UTF-8", binary.display())
     );
+}
+
+#[test]
+fn a_refused_configuration_names_every_file_whose_mending_would_help() {
+    let folder = Folder::new();
+    folder.write("there", "x");
+    folder.write("there.wasm", "");
+    let file = folder.0.join("gateway.toml");
+    let source = r#"
+        [plugins.a]
+        component = "there.wasm"
+        [plugins.b]
+        component = "missing.wasm"
+        config = { a = "${file:there}", b = "${file:missing}" }
+        [[routes]]
+        path = "wrong"
+        upstream = "missing"
+        plugins = ["missing", { use = "missing", config = { a = "${file:own}" } }]
+    "#;
+    let errors = read_in(&file, source).err().unwrap();
+    let names = [
+        "gateway.toml",
+        "there.wasm",
+        "missing.wasm",
+        "there",
+        "missing",
+        "own",
+    ];
+    assert_eq!(errors.files(), names.map(|name| folder.0.join(name)));
+
+    let broken = read_in(&file, "plugins = = 1\n").err().unwrap();
+    assert_eq!(broken.files(), [folder.0.join("gateway.toml")]);
+    let relative = read("sever = 1").err().unwrap();
+    assert_eq!(
+        relative.files(),
+        [std::path::absolute("gateway.toml").unwrap()]
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_file_whose_mending_would_help() {
+    let folder = Folder::new();
+    let binary = folder.write("binary.toml", b"\xff");
+    for path in [folder.0.join("missing.toml"), folder.0.clone(), binary] {
+        assert_eq!(load(&path).unwrap_err().files(), [path]);
+    }
+    let relative = Path::new("no-such-file.toml");
+    assert_eq!(
+        load(relative).unwrap_err().files(),
+        [std::path::absolute(relative).unwrap()]
+    );
+}
+
+#[test]
+fn problems_that_say_the_same_are_equal_whatever_files_they_come_from() {
+    let error = ConfigError::at(&Place::default(), "wrong");
+    let here = ConfigErrors::check(vec![error.clone(), error]).unwrap_err();
+    assert_eq!((here.iter().count(), here.files().len()), (1, 0));
+    let there = here.clone().with_files(vec!["/a".into()]);
+    assert_eq!((&here, there.files()), (&there, ["/a".into()].as_slice()));
 }
 
 /// A small generator with a fixed start, so that a failure can be repeated (SplitMix64).

@@ -185,6 +185,10 @@ const WRONG: &[(&str, &str)] = &[
         "CONNECT is refused before routing",
     ),
     (
+        "methods = [\"GET\", \"trace\"]",
+        "methods[1]: TRACE is refused before routing",
+    ),
+    (
         "methods = \"GET\"",
         "expected a list of methods such as [\"GET\"], found a string",
     ),

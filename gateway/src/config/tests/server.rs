@@ -57,7 +57,7 @@ fn every_key_is_read() {
         header-timeout = "1ms"
         idle-timeout = "24h"
         body-timeout = "1m"
-        headers = 50
+        headers = 1_000
         header-bytes = "8KiB"
         uri-bytes = "1KiB"
         streams = 1_000
@@ -85,7 +85,7 @@ fn every_key_is_read() {
     let limits = &server.limits;
     assert_eq!(
         (limits.connections, limits.headers, limits.streams),
-        (1, 50, 1_000)
+        (1, 1_000, 1_000)
     );
     assert_eq!((limits.header_bytes, limits.uri_bytes), (8_192, 1_024));
     assert_eq!(limits.header_timeout, Duration::from_millis(1));
@@ -182,7 +182,7 @@ const WRONG: &[(&str, &str)] = &[
         "server.limits.connections: must be at least 1",
     ),
     ("limits = { headers = 0 }", "must be at least 1"),
-    ("limits = { headers = 32768 }", "must be at most 10000"),
+    ("limits = { headers = 1001 }", "must be at most 1000"),
     ("limits = { streams = 0 }", "must be at least 1"),
     (
         "limits = { header-timeout = \"0s\" }",

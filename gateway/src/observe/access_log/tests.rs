@@ -151,6 +151,49 @@ fn a_stuck_destination_blocks_no_writer_and_what_does_not_fit_is_counted() {
 }
 
 #[test]
+fn a_pipe_that_nobody_reads_holds_up_neither_flush_nor_drop_for_long() {
+    let (reader, writer) = io::pipe().unwrap();
+    let destination: Destination = Some(Box::new(writer));
+    let mut log =
+        AccessLog::start(destination, config::AccessLog::Stdout, Counter::default()).unwrap();
+    log.patience = Duration::from_millis(20);
+    // More than a pipe holds.
+    let line = "x".repeat(MAX_LINE_BYTES);
+    (0..4).for_each(|_| log.write(&line));
+    let (end, ended) = mpsc::channel();
+    thread::spawn(move || {
+        log.flush();
+        // What was stuck a moment ago gets no second wait.
+        log.patience = Duration::from_secs(3600);
+        log.flush();
+        drop(log);
+        end.send(()).unwrap();
+    });
+    assert_eq!(ended.recv_timeout(Duration::from_secs(60)), Ok(()));
+    drop(reader);
+}
+
+#[test]
+fn a_destination_that_moves_again_is_waited_for_again() {
+    let (mut log, _, end, written) = gated();
+    log.write("one");
+    assert_eq!(written.recv().unwrap(), "one\n");
+    log.patience = Duration::ZERO;
+    log.flush();
+    assert!(log.shared.queue.lock().is_stuck);
+    log.patience = Duration::from_secs(3600);
+    end.send(Ok(())).unwrap();
+    // The flush that was given up is still owed; until it is done the thread may not have moved yet.
+    while log.shared.queue.lock().is_stuck {
+        thread::yield_now();
+    }
+    log.write("two");
+    end.send(Ok(())).unwrap();
+    log.flush();
+    assert_eq!(written.recv().unwrap(), "two\n");
+}
+
+#[test]
 fn lines_of_a_failed_write_are_counted_and_later_ones_are_tried_again() {
     let (log, dropped, end, written) = gated();
     end.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
