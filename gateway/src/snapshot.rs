@@ -318,7 +318,7 @@ fn read_component(path: &Path) -> Result<Arc<[u8]>, LoadError> {
         .read_to_end(&mut bytes);
     if read.map_err(failed)? > MAX_COMPONENT_BYTES {
         let text = format!(
-            "{} is longer than {MAX_COMPONENT_BYTES} bytes",
+            "{} is too long; the limit is {MAX_COMPONENT_BYTES} bytes",
             path.display()
         );
         return Err(LoadError::Component(text));

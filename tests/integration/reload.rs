@@ -311,10 +311,9 @@ fn a_hundred_reloads_at_once_all_end_and_the_last_file_serves() {
             });
         }
     });
-    assert_eq!(
-        gateway.reload_to(&version(gateway.setup(), &up, "last")),
-        Ok(102)
-    );
+    // Those that came while one was under way shared the next one.
+    let last = gateway.reload_to(&version(gateway.setup(), &up, "last"));
+    assert!((3..=102).contains(&last.expect("a generation")));
     assert_eq!(gateway.get("/").headers("x-way"), "last");
 }
 

@@ -103,14 +103,27 @@ fn files(endings: &[&str]) -> Vec<(String, String)> {
     found
 }
 
-/// Code without comments and without its unit tests, which stand last.
-fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text
-        .lines()
-        .enumerate()
-        .map(|(number, line)| (number + 1, line));
-    let before_tests = lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]");
-    before_tests.filter(|(_, line)| !line.trim_start().starts_with("//"))
+/// Code without comments and without its unit tests: a module in the file stands last, one in a file of its own is
+/// two lines anywhere.
+fn code(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut lines = (1..).zip(text.lines()).peekable();
+    while let Some((number, line)) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            let next = lines.peek().map_or("", |(_, next)| next.trim());
+            if next.starts_with("mod ") && next.ends_with('{') {
+                break;
+            }
+            if next.starts_with("mod ") && next.ends_with(';') {
+                lines.next();
+                continue;
+            }
+        }
+        if !line.trim_start().starts_with("//") {
+            found.push((number, line));
+        }
+    }
+    found
 }
 
 fn is_test(path: &str) -> bool {
@@ -120,6 +133,14 @@ fn is_test(path: &str) -> bool {
 #[track_caller]
 fn none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn unit_tests_are_no_code_and_what_stands_behind_their_declaration_is() {
+    let numbers = |text| -> Vec<usize> { code(text).iter().map(|(number, _)| *number).collect() };
+    assert_eq!(numbers("a\n#[cfg(test)]\nmod tests;\n// b\nc\n"), [1, 5]);
+    assert_eq!(numbers("a\n#[cfg(test)]\nmod tests {\nb\n}\n"), [1]);
+    assert_eq!(numbers("#[cfg(test)]\nfn a() {}\nb\n"), [1, 2, 3]);
 }
 
 #[test]
@@ -167,7 +188,8 @@ fn nothing_unfinished_and_no_unwrap_stands_in_the_code() {
     let forbidden = ["unwrap()", "todo!(", "unimplemented!(", "dbg!(", "#[allow("];
     let mut found = Vec::new();
     for (path, text) in files(&[".rs"]).iter().filter(|(path, _)| !is_test(path)) {
-        let lines = code(text).filter(|(_, line)| forbidden.iter().any(|word| line.contains(word)));
+        let lines = code(text).into_iter();
+        let lines = lines.filter(|(_, line)| forbidden.iter().any(|word| line.contains(word)));
         found.extend(lines.map(|(number, line)| format!("{path}:{number}: {}", line.trim())));
     }
     for (path, text) in files(&[".rs", ".toml", ".wit", ".md"]) {
@@ -232,7 +254,8 @@ fn names_that_belong_in_one_place_stay_there() {
                     !line[..at].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
                 })
             };
-            let lines = code(&text).filter(|(_, line)| uses(line) && !line.contains('"'));
+            let lines = code(&text).into_iter();
+            let lines = lines.filter(|(_, line)| uses(line) && !line.contains('"'));
             found.extend(lines.map(|(number, line)| format!("{path}:{number}: {}", line.trim())));
         }
     }
@@ -245,7 +268,7 @@ fn unsafe_code_stands_in_one_file_of_the_gateway() {
     for (path, text) in files(&[".rs"]) {
         let exempt = ["gateway/src/plugin/cache.rs"].contains(&path.as_str())
             || path.starts_with("tests/guests/");
-        let lines = code(&text).filter(|(_, line)| {
+        let lines = code(&text).into_iter().filter(|(_, line)| {
             !exempt && (line.contains("unsafe {") || line.contains("unsafe fn"))
         });
         found.extend(lines.map(|(number, line)| format!("{path}:{number}: {}", line.trim())));
@@ -318,7 +341,7 @@ fn every_plugin_and_example_is_explained_and_a_stock_plugin_is_short() {
         }
     }
     for (path, text) in files(&["src/lib.rs"]) {
-        let lines = code(&text).count();
+        let lines = code(&text).len();
         if path.starts_with("plugins/") && lines > 250 {
             found.push(format!("{path}: {lines} lines"));
         }

@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
     Cli::parse().execute()
 }
 
-/// An HTTP gateway whose middleware is sandboxed WebAssembly.
+/// An HTTP gateway whose stages are sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version, after_help = EXIT_CODES)]
 struct Cli {

@@ -14,6 +14,7 @@ use super::interest::Interest;
 use super::pool::{Policy, Pool};
 use super::step::{Step, request_step, response_step, scene};
 use crate::body::{Body, BodyError};
+use crate::config::OnFault;
 
 /// A request on its way through a chain.
 #[derive(Debug)]
@@ -220,7 +221,11 @@ impl Chain {
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = logged {
-                pool.report(&fault, Policy::None);
+                let policy = match pool.on_fault() {
+                    OnFault::Skip => Policy::Skipped,
+                    OnFault::Deny => Policy::None,
+                };
+                pool.report(&fault, policy);
             }
         }
     }

@@ -1,14 +1,16 @@
 //! CPU time of the gateway process for each small request that it forwards, by what stands in the chain.
 //!
 //! `cargo bench -p gateway-tests --bench proxy [-- [--quick] [--rounds N] [CHAIN ..]]`. One gateway with one worker, with a
-//! route for each chain; 64 connections that always have a request under way; in each round every chain once, to and
-//! fro, so that what else the machine does hits all of them. Figures are medians over the rounds, ratios are taken
-//! within a round. Leaves out: latency and throughput, which say more about the machine.
+//! route for each chain, on a core of its own; 64 connections that always have a request under way; in each round every
+//! chain once, to and fro, so that what else the machine does hits all of them. Figures are medians over the rounds,
+//! ratios are taken within a round. Leaves out: latency and throughput, which say more about the machine.
 
 mod bare;
+mod core;
 mod cpu;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod upstream;
 
 use std::io;
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gateway_tests::Setup;
+use tokio::runtime::{Builder, Runtime};
 
 use cpu::CpuTime;
 use rig::arguments::Arguments;
@@ -73,7 +76,8 @@ struct Bench {
     subjects: Vec<Subject>,
     gateway: Side,
     bare: Side,
-    _upstream: Child,
+    /// Whether the proxies have a core of their own.
+    is_pinned: bool,
     _setup: Setup,
 }
 
@@ -94,12 +98,14 @@ struct Subject {
 
 impl Bench {
     fn start(arguments: &Arguments) -> io::Result<Self> {
-        let upstream = Child::service("upstream", &[])?;
-        let to = upstream.addresses[0].to_string();
-        let bare = Child::service("bare", &[(bare::UPSTREAM, &to)])?;
+        let runtime = Arc::new(Builder::new_current_thread().enable_all().build()?);
+        let to = upstream::start(&runtime)?.to_string();
         let setup = setup(&format!("http://{to}"));
         setup.write();
+        let mut is_pinned = core::choose(core::OF_PROXIES);
+        let bare = Child::service("bare", &[(bare::UPSTREAM, &to)])?;
         let gateway = Child::gateway(&setup.file())?;
+        is_pinned &= core::choose(core::OF_LOAD);
         let wanted = |name: &str| name == BASE || arguments.wants(name);
         let subject = |(name, _, may_add_percent)| Subject {
             name,
@@ -113,9 +119,9 @@ impl Bench {
                 .filter(|(name, ..)| wanted(name))
                 .map(subject)
                 .collect(),
-            gateway: Side::of(gateway)?,
-            bare: Side::of(bare)?,
-            _upstream: upstream,
+            gateway: Side::of(gateway, &runtime)?,
+            bare: Side::of(bare, &runtime)?,
+            is_pinned,
             _setup: setup,
         })
     }
@@ -139,9 +145,14 @@ impl Bench {
                 subject.costs.extend((round > 0).then_some(cost));
             }
         }
+        let pinned = if self.is_pinned {
+            "on a core of its own"
+        } else {
+            "sharing its core"
+        };
         Ok(format!(
-            "CPU time of the proxy process per request: {requests} small GETs in each of {rounds} rounds, {CONNECTIONS} connections, one \
-             worker.\n\n{}",
+            "CPU time of the proxy process per request: {requests} small GETs in each of {rounds} rounds, \
+             {CONNECTIONS} connections, one worker {pinned}.\n\n{}",
             self.report()
         ))
     }
@@ -167,8 +178,8 @@ impl Bench {
 }
 
 impl Side {
-    fn of(process: Child) -> io::Result<Self> {
-        let clients = Clients::connect(process.addresses[0], CONNECTIONS)?;
+    fn of(process: Child, runtime: &Arc<Runtime>) -> io::Result<Self> {
+        let clients = Clients::connect(runtime, process.addresses[0], CONNECTIONS)?;
         Ok(Self { process, clients })
     }
 
