@@ -4,7 +4,7 @@
 //! returns when everything is bound, loaded and serving.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
@@ -125,11 +125,29 @@ pub fn start(config: Config, options: StartOptions) -> Result<Gateway, StartErro
     })
 }
 
-/// Find everything that a start would find, and serve nothing: also what each plugin thinks of its configuration.
+/// Find everything that a start from this file would find, all at once, and serve nothing: also what each plugin thinks
+/// of its configuration, as far as that could be read. The answer is what a start would serve.
 ///
 /// # Errors
 /// As for [`start`], but for addresses.
-pub fn check(config: Config) -> Result<(), StartError> {
+pub fn check(file: &Path) -> Result<Config, StartError> {
+    let (config, mut errors) = config::load_partly(file);
+    let config = match config.map(build_once) {
+        Some(Ok(config)) => Some(config),
+        Some(Err(StartError::Config(found))) => {
+            errors.extend(found.iter().cloned());
+            None
+        }
+        // Of two kinds of failure the one that the file can mend is more use.
+        Some(Err(error)) if errors.is_empty() => return Err(error),
+        Some(Err(_)) | None => None,
+    };
+    ConfigErrors::check(errors)?;
+    config.ok_or(StartError::Ended)
+}
+
+/// Make a generation and throw it away.
+fn build_once(config: Config) -> Result<Config, StartError> {
     let runtime = RuntimeBuilder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let metrics = Arc::new(Metrics::new());
@@ -141,8 +159,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
             &metrics,
             config.server.admin,
         )?;
-        loading.builder.build(config, 1, None).await?;
-        Ok(())
+        Ok(loading.builder.build(config, 1, None).await?.config)
     });
     runtime.shutdown_background();
     outcome

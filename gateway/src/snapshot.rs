@@ -145,7 +145,7 @@ impl Builder {
                     metrics: self.metrics.route(&route.name),
                 }),
                 (Err(error), _) => errors.push(ConfigError::at(&error.origin, error.to_string())),
-                // Its upstream could not be built, which was said already.
+                // There is no such upstream, or it could not be built, which was said already.
                 (Ok(_), None) => {}
             }
         }
@@ -220,7 +220,10 @@ impl Builder {
     ) -> Chain {
         let mut pools = Vec::new();
         for entry in entries {
-            let plugin = &config.plugins[&entry.plugin];
+            // What is not there has been reported already.
+            let Some(plugin) = config.plugins.get(&entry.plugin) else {
+                continue;
+            };
             let Some(component) = components.get(&plugin.component) else {
                 continue;
             };

@@ -4,7 +4,7 @@
 //! while a generation serves, 503 while the first one is loaded and when the gateway drains; `GET /metrics` in OpenMetrics text;
 //! `GET /routes` and `GET /plugins` in JSON; `POST /reload` reloads and answers with the new generation or with what is
 //! wrong. A request whose `Host` is a name other than `localhost` is refused, so that no web page can reach this
-//! through a name of its own that it points here (DNS rebinding).
+//! through a name of its own that it points here (DNS rebinding); so is one with an `Origin`, which is what a page's form sends.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, TcpListener};
@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -118,6 +118,9 @@ pub(crate) async fn serve(listener: TcpListener, view: Arc<View>) {
 }
 
 async fn answer<B>(view: &View, request: &Request<B>) -> Answer {
+    if request.headers().contains_key(ORIGIN) {
+        return text(StatusCode::FORBIDDEN, "not for web pages\n");
+    }
     if !is_addressed_directly(request) {
         return text(
             StatusCode::FORBIDDEN,
@@ -320,7 +323,8 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 
 fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     // Only strings, numbers and lists are in these; that can't fail.
-    let body = serde_json::to_vec_pretty(value).unwrap_or_default();
+    let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
+    body.push(b'\n');
     let mut answer = text(status, body);
     answer
         .headers_mut()

@@ -11,16 +11,16 @@ mod routes;
 mod server;
 mod upstreams;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
-use super::read::{Member, Reader, Section, Variables, absolute};
+use super::read::{Member, Reader, Section, Variables, absolute, doubled};
 use super::{Config, ConfigError, ConfigErrors, Invalid, Log, LogFormat, Place, suggest};
 
 /// Bytes of a configuration file; 10,000 routes are about 2 MiB.
@@ -43,10 +43,34 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// need not exist itself. What is odd but not wrong goes to the log as a warning.
 pub fn parse(source: &str, file: &Path) -> Result<Config, ConfigErrors> {
     let checked = check(source, file, &|name| std::env::var(name))?;
-    for warning in &checked.warnings {
+    warn(&checked.warnings);
+    Ok(checked.config)
+}
+
+/// Read a configuration file, and answer with all problems and with what could be read beside them, for whoever wants to
+/// know what else is wrong. Without problems it is what [`load`] answers with; with some it is not to be served:
+///
+/// - plugins and places in chains that have a mistake are left out, as are routes of which it is not sure what they match;
+/// - the chains of such routes stand in `server.plugins`, so that their plugins can be asked;
+/// - a route's upstream may not exist.
+///
+/// A file that can't be read, or is no TOML, has nothing beside its problems.
+pub fn load_partly(path: &Path) -> (Option<Config>, Vec<ConfigError>) {
+    let source = match read_file(path) {
+        Ok(source) => source,
+        Err(errors) => return (None, errors.iter().cloned().collect()),
+    };
+    let read = check_partly(&source, path, &|name| std::env::var(name));
+    if read.errors.is_empty() {
+        read.config.iter().for_each(|checked| warn(&checked.warnings));
+    }
+    (read.config.map(|checked| checked.config), read.errors)
+}
+
+fn warn(warnings: &[ConfigError]) {
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(checked.config)
 }
 
 /// A configuration with what is odd about it.
@@ -61,6 +85,23 @@ pub(super) fn check(
     file: &Path,
     variables: Variables<'_>,
 ) -> Result<Checked, ConfigErrors> {
+    let read = check_partly(source, file, variables);
+    match (ConfigErrors::check(read.errors), read.config) {
+        (Ok(()), Some(checked)) => Ok(checked),
+        (Ok(()), None) => unreachable!("a document without a syntax error is a configuration"),
+        (Err(errors), _) => Err(errors.with_files(read.files)),
+    }
+}
+
+/// What is wrong, and what could be read.
+pub(super) struct Partly {
+    pub(super) config: Option<Checked>,
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// As [`load_partly`], of a text and with the environment as an argument.
+pub(super) fn check_partly(source: &str, file: &Path, variables: Variables<'_>) -> Partly {
     let (document, syntax) = DeTable::parse_recoverable(source);
     let reader = Reader::new(file, source, variables);
     let mut root = Section::root(&reader, document.get_ref());
@@ -68,8 +109,9 @@ pub(super) fn check(
     let log = log(&mut root);
     let plugins = plugins::read(&mut root);
     let upstreams = upstreams::read(&mut root);
-    let server = server::read(&reader, &mut root, &plugins);
-    let routes = routes::read(&mut root, &plugins, &upstreams, &server.plugins);
+    let mut server = server::read(&reader, &mut root, &plugins);
+    let routes::Routes { mut routes, left_over } =
+        routes::read(&mut root, &plugins, &upstreams, &server.plugins);
     root.finish();
 
     let plugin_places = plugins
@@ -80,28 +122,35 @@ pub(super) fn check(
         .iter()
         .map(|(name, upstream)| (name.clone(), upstream.place.clone()))
         .collect();
+    let broken = syntax.iter().any(|error| !doubled(error));
     let (errors, files) = reader.finish(&syntax);
-    if let Err(errors) = ConfigErrors::check(errors) {
-        return Err(errors.with_files(files));
-    }
 
+    let plugins: BTreeMap<_, _> = plugins
+        .into_iter()
+        .filter_map(|(name, found)| Some((name, found.plugin?)))
+        .collect();
+    server.plugins.extend(left_over);
+    for chain in std::iter::once(&mut server.plugins).chain(routes.iter_mut().map(|r| &mut r.plugins)) {
+        chain.retain(|entry| plugins.contains_key(&entry.plugin));
+    }
     let config = Config {
         server,
         log,
-        plugins: plugins
-            .into_iter()
-            .filter_map(|(name, found)| Some((name, found.plugin?)))
-            .collect(),
+        plugins,
         plugin_places,
         upstreams: upstreams
             .into_iter()
             .filter_map(|(name, found)| Some((name, found.upstream?)))
             .collect(),
         routes,
-        files,
+        files: files.clone(),
     };
     let warnings = warnings(&config, &upstream_places, file);
-    Ok(Checked { config, warnings })
+    Partly {
+        config: (!broken).then_some(Checked { config, warnings }),
+        errors,
+        files,
+    }
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigErrors> {

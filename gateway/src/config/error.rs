@@ -3,6 +3,7 @@
 //! [`ConfigErrors`] is never empty and sorted by line. No message holds a value that came from a secret; values of
 //! a plugin's own `config` are not shown at all. How a problem is found is told in `read`.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use thiserror::Error;
 use super::Place;
 
 /// One problem in a configuration, shown as `gateway.toml:12: plugins.limit.tme: unknown key; did you mean 'time'?`.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 pub struct ConfigError {
     /// The file as given on the command line.
     pub file: PathBuf,
@@ -81,7 +82,9 @@ impl ConfigErrors {
             return Ok(());
         }
         errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-        errors.dedup();
+        // The same may be found from several routes, with others of that line in between.
+        let mut known = HashSet::new();
+        errors.retain(|error| known.insert(error.clone()));
         Err(Self {
             errors,
             files: Vec::new(),

@@ -39,6 +39,11 @@ pub(super) fn absolute(file: &Path) -> PathBuf {
     std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
+/// Whether the error of TOML is a doubled key, behind which the document can be read all the same.
+pub(super) fn doubled(error: &toml::de::Error) -> bool {
+    error.message().starts_with("duplicate key")
+}
+
 struct Problem {
     error: ConfigError,
     /// Whether it is that something is not there. Behind a syntax error it may well be there.
@@ -87,6 +92,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many problems were found so far.
+    pub(super) fn problems(&self) -> usize {
+        self.problems.borrow().len()
+    }
+
     fn report(&self, error: ConfigError, absence: bool) {
         self.problems.borrow_mut().push(Problem { error, absence });
     }
@@ -95,7 +105,6 @@ impl<'a> Reader<'a> {
     /// may not be what was meant, so what was found behind it, or found missing, is not reported. A doubled key does
     /// not have this effect.
     pub(super) fn finish(self, syntax: &[toml::de::Error]) -> (Vec<ConfigError>, Vec<PathBuf>) {
-        let doubled = |error: &toml::de::Error| error.message().starts_with("duplicate key");
         let broken: Vec<ConfigError> = syntax
             .iter()
             .map(|error| self.syntax_error(error))

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use thiserror::Error;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::escape::escape;
@@ -16,6 +17,10 @@ use crate::config::LogFormat;
 
 /// The environment variable whose directives replace the configured level.
 pub const LEVEL_VARIABLE: &str = "GATEWAY_LOG";
+
+/// What the compiler and the runtime of plugins say about their own work is thousands of lines for each component. A
+/// target stands for all that begin with it, such as `wasmtime_wasi` and `cranelift_codegen`.
+const QUIET: &str = "wasmtime=warn,cranelift=warn,regalloc2=warn";
 
 /// The log could not be set up.
 #[derive(Debug, Error)]
@@ -56,7 +61,7 @@ fn subscriber<W: Write + 'static>(
     format: LogFormat,
     lines: Lines<W>,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, LoggingError> {
-    let filter = EnvFilter::try_new(directives).map_err(|source| LoggingError::Level {
+    let filter = EnvFilter::try_new(with_quiet(directives)).map_err(|source| LoggingError::Level {
         directives: directives.to_owned(),
         source,
     })?;
@@ -68,6 +73,19 @@ fn subscriber<W: Write + 'static>(
         LogFormat::Text => Box::new(builder.finish()),
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
     })
+}
+
+/// The directives with the libraries that would flood a verbose log at `warn`. Of two directives for a target the last
+/// one holds, and of several that fit the most specific one, so those that name a library come before ours.
+fn with_quiet(directives: &str) -> String {
+    let everything = directives
+        .split(',')
+        .filter_map(|directive| directive.trim().parse::<LevelFilter>().ok())
+        .next_back();
+    match everything {
+        Some(level) if level > LevelFilter::WARN => format!("{QUIET},{directives}"),
+        _ => directives.to_owned(),
+    }
 }
 
 /// Makes writers that escape each record.
@@ -165,6 +183,28 @@ mod tests {
         };
         let text = logged("warn,gateway::plugin=debug", LogFormat::Text, record);
         assert!(text.contains("kept") && !text.contains("left out"));
+    }
+
+    #[test]
+    fn the_runtime_of_plugins_is_quiet_unless_it_is_named() {
+        let record = || {
+            tracing::debug!(target: "gateway::plugin", "ours");
+            tracing::debug!(target: "wasmtime_wasi::host", "one");
+            tracing::debug!(target: "wasmtime::runtime", "two");
+            tracing::debug!(target: "cranelift_codegen::isa", "three");
+            tracing::warn!(target: "wasmtime::runtime", "four");
+        };
+        let said = |directives| {
+            let text = logged(directives, LogFormat::Text, record);
+            ["ours", "one", "two", "three", "four"].map(|word| text.contains(word))
+        };
+        for all in ["debug", "trace", "info,debug"] {
+            assert_eq!(said(all), [true, false, false, false, true], "{all}");
+        }
+        assert_eq!(said("debug,wasmtime=debug"), [true, true, true, false, true]);
+        assert_eq!(said("wasmtime_wasi=debug,debug"), [true, true, false, false, true]);
+        assert_eq!(said("error"), [false; 5]);
+        assert_eq!(said("off"), [false; 5]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::head::{Facts, RequestHead, ResponseHead};
 use super::host::Access;
 use super::interest::Interest;
+use super::lease::Hook;
 use super::pool::{Policy, Pool};
 use super::step::{Step, request_step, response_step, scene};
 use crate::body::{Body, BodyError};
@@ -212,7 +213,7 @@ impl Chain {
                 .request
                 .clone()
                 .unwrap_or_else(|| Arc::new(bare_head(facts)));
-            let logged = match pool.lease().await {
+            let logged = match pool.lease(Hook::Log).await {
                 Ok(mut lease) => {
                     lease
                         .log(scene(&request, Access::Read, None, slot), entry.clone())

@@ -25,10 +25,8 @@ pub(super) enum ComponentError {
     NotComponentizable(String),
     #[error("does not compile: {0}")]
     Compile(String),
-    #[error(
-        "imports '{import}', which the plugin was not granted: add `grants.{grant}` to its entry"
-    )]
-    NotGranted { import: String, grant: &'static str },
+    #[error("imports {imports}, which the plugin was not granted: add {grants} to its entry")]
+    NotGranted { imports: String, grants: String },
     #[error("imports '{import}', which no plugin gets: {reason}")]
     Refused {
         import: String,
@@ -117,18 +115,19 @@ impl Loaded {
                 "http-client = [\"https://HOST\"]",
             ),
         ];
-        for import in &self.imports {
-            let missing = needed
-                .iter()
-                .find(|(name, granted, _)| import == name && !granted);
-            if let Some((_, _, grant)) = missing {
-                return Err(ComponentError::NotGranted {
-                    import: import.clone(),
-                    grant,
-                });
-            }
+        let missing: Vec<_> = needed
+            .iter()
+            .filter(|(name, granted, _)| !granted && self.imports.iter().any(|i| i == name))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let imports: Vec<_> = missing.iter().map(|(name, ..)| format!("'{name}'")).collect();
+        let grants: Vec<_> = missing.iter().map(|(.., key)| format!("`grants.{key}`")).collect();
+        Err(ComponentError::NotGranted {
+            imports: imports.join(" and "),
+            grants: grants.join(" and "),
+        })
     }
 }
 

@@ -24,6 +24,7 @@ use super::fault::Fault;
 use super::host::{Context, Host, Scene};
 use super::interest::Interest;
 use super::spinning::{FREE_TICKS, Spinning};
+use crate::observe::escape::escape;
 
 /// Calls after which an instance is retired, so that whatever it leaks stays bounded; less up to a quarter, so that
 /// instances that began together do not end together.
@@ -362,7 +363,11 @@ fn fault_of(store: &Store<Host>, error: &wasmtime::Error, time: Duration) -> Fau
         Some(Trap::StackOverflow) => Fault::Stack,
         // An allocator that is refused memory ends in `unreachable`; only the refusal tells it from a panic.
         _ if host.memory.refused => Fault::Memory(host.context.limits.memory_bytes),
-        Some(_) => Fault::Trap(format!("{error:#}")),
+        Some(trap) => {
+            let plugin = &*host.context.name;
+            tracing::debug!(target: "plugin", plugin, "trap: {}", escape(&format!("{error:#}")));
+            Fault::Trap(trap.to_string())
+        }
         None => Fault::Output(format!("{error:#}")),
     }
 }

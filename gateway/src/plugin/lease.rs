@@ -22,6 +22,24 @@ pub(super) enum Hook {
     Log,
 }
 
+impl Hook {
+    /// `on-request` or `on-response`.
+    pub(super) fn head(side: Side) -> Self {
+        match side {
+            Side::Request => Self::Request,
+            Side::Response => Self::Response,
+        }
+    }
+
+    /// `on-request-body` or `on-response-body`.
+    pub(super) fn body(side: Side) -> Self {
+        match side {
+            Side::Request => Self::RequestBody,
+            Side::Response => Self::ResponseBody,
+        }
+    }
+}
+
 /// Names of the hooks in metrics, by [`Hook`].
 pub(super) const HOOKS: [&str; 5] = [
     "on-request",
@@ -67,12 +85,7 @@ impl Lease {
     ) -> (Scene, Result<WireDecision, Fault>) {
         let started = Instant::now();
         let (scene, result) = self.enter().head(side, scene).await;
-        self.leave(
-            hook(side, Hook::Request, Hook::Response),
-            started,
-            Some(&scene),
-            &result,
-        );
+        self.leave(Hook::head(side), started, Some(&scene), &result);
         (scene, result)
     }
 
@@ -85,12 +98,7 @@ impl Lease {
     ) -> (Scene, Result<ChunkDecision, Fault>) {
         let started = Instant::now();
         let (scene, result) = self.enter().chunk(side, scene, data, end).await;
-        self.leave(
-            hook(side, Hook::RequestBody, Hook::ResponseBody),
-            started,
-            Some(&scene),
-            &result,
-        );
+        self.leave(Hook::body(side), started, Some(&scene), &result);
         (scene, result)
     }
 
@@ -102,12 +110,7 @@ impl Lease {
     ) -> (Scene, Result<BodyDecision, Fault>) {
         let started = Instant::now();
         let (scene, result) = self.enter().whole(side, scene, body).await;
-        self.leave(
-            hook(side, Hook::RequestBody, Hook::ResponseBody),
-            started,
-            Some(&scene),
-            &result,
-        );
+        self.leave(Hook::body(side), started, Some(&scene), &result);
         (scene, result)
     }
 
@@ -144,13 +147,6 @@ impl Lease {
                 u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
             );
         }
-    }
-}
-
-fn hook(side: Side, request: Hook, response: Hook) -> Hook {
-    match side {
-        Side::Request => request,
-        Side::Response => response,
     }
 }
 

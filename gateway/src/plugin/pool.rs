@@ -42,7 +42,8 @@ pub struct Pool {
     declared: Interest,
     idle: Box<[Mutex<Vec<Idle>>]>,
     busy: Semaphore,
-    suspension: Suspension,
+    /// By [`Hook`], since one that is good says nothing of another.
+    suspensions: [Suspension; HOOKS.len()],
     metrics: Arc<PluginMetrics>,
     /// By [`Hook`].
     hook_metrics: [Arc<HookMetrics>; 5],
@@ -156,7 +157,7 @@ impl Pool {
             isolation,
             declared,
             idle,
-            suspension: Suspension::default(),
+            suspensions: Default::default(),
             hook_metrics: HOOKS.map(|hook| metrics.hook(hook)),
             metrics,
             graveyard,
@@ -204,29 +205,29 @@ impl Pool {
                 .limits
                 .instances
                 .saturating_sub(self.busy.available_permits()),
-            suspended: self.suspension.is_suspended(),
+            suspended: self.suspensions.iter().any(Suspension::is_suspended),
         }
     }
 
     /// An instance for the caller alone: a warm one if there is one.
     ///
     /// What is rare is boxed: the future of starting an instance is large, and would be moved about with every call.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Fault> {
-        self.suspension.admit()?;
+    pub(super) async fn lease(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
+        self.suspensions[hook as usize].admit()?;
         let Ok(permit) = self.busy.try_acquire() else {
-            return Box::pin(self.lease_when_free()).await;
+            return Box::pin(self.lease_when_free(hook)).await;
         };
         let warm = worker::shard(&self.idle).lock().pop();
         let instance = match warm {
             Some(idle) => idle.instance,
-            None => Box::pin(self.start()).await?,
+            None => Box::pin(self.start(hook)).await?,
         };
         // From here on the lease's drop gives the permit back.
         permit.forget();
         Ok(Lease::new(Arc::clone(self), instance))
     }
 
-    async fn lease_when_free(self: &Arc<Self>) -> Result<Lease, Fault> {
+    async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
         let limits = &self.context.limits;
         let freed = tokio::time::timeout(limits.instance_wait, self.busy.acquire()).await;
         let Ok(Ok(permit)) = freed else {
@@ -235,18 +236,18 @@ impl Pool {
         let warm = worker::shard(&self.idle).lock().pop();
         let instance = match warm {
             Some(idle) => idle.instance,
-            None => self.start().await?,
+            None => self.start(hook).await?,
         };
         permit.forget();
         Ok(Lease::new(Arc::clone(self), instance))
     }
 
-    async fn start(&self) -> Result<Box<Instance>, Fault> {
+    async fn start(&self, hook: Hook) -> Result<Box<Instance>, Fault> {
         let started =
             Instance::start(&self.engine, &self.loaded, &self.context, &self.config).await;
         let instance = started.map_err(|error| match error {
             StartError::Fault(fault) => {
-                self.suspension.note(Some(&fault));
+                self.suspensions[hook as usize].note(Some(&fault));
                 Fault::Start(fault.to_string())
             }
             StartError::Refused(text) | StartError::Contract(text) => Fault::Start(text),
@@ -297,7 +298,7 @@ impl Pool {
 
     /// Take note of how a call went.
     pub(super) fn note(&self, hook: Hook, time: Duration, fault: Option<&Fault>) {
-        self.suspension.note(fault);
+        self.suspensions[hook as usize].note(fault);
         self.hook_metrics[hook as usize].count(time);
     }
 
@@ -311,6 +312,10 @@ impl Pool {
         self.metrics.faults.count(fault.kind());
         if policy == Policy::Skipped {
             self.metrics.skips.inc();
+        }
+        if policy == Policy::Denied {
+            // The failure of its exchange tells it, with the exchange's id.
+            return;
         }
         let now_ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX) + 1;
         let logged_ms = self.logged_ms.load(Ordering::Relaxed);

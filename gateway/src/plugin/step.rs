@@ -12,7 +12,7 @@ use super::head::{Field, RequestHead, ResponseHead, append_header, final_status}
 use super::host::{Access, Scene};
 use super::instance::Side;
 use super::interest::Interest;
-use super::lease::Lease;
+use super::lease::{Hook, Lease};
 use super::pool::{Policy, Pool};
 use crate::body::Body;
 use crate::config::OnFault;
@@ -56,7 +56,7 @@ pub(super) async fn request_step(
     }
     if interest.wants(Interest::REQUEST_CHUNKS)
         && !http_body::Body::is_end_stream(&body)
-        && let Some(lease) = settle(pool, pool.lease().await)?
+        && let Some(lease) = settle(pool, pool.lease(Hook::RequestBody).await)?
     {
         let seen = scene(run.head(), Access::Read, None, slot);
         drop_length(run);
@@ -123,13 +123,19 @@ pub(super) async fn response_step(
     }
     let interest = run.interests[slot];
     if has_no_body(request, &response) {
+        if interest.wants(Interest::RESPONSE_WHOLE.or(Interest::RESPONSE_CHUNKS)) {
+            // RFC 9110 8.6: what a GET would say; the plugin might have changed it.
+            Arc::make_mut(&mut response.head)
+                .headers
+                .remove(header::CONTENT_LENGTH);
+        }
         return Ok(response);
     }
     if interest.wants(Interest::RESPONSE_WHOLE) {
         return Box::pin(response_whole(slot, pool, request, response)).await;
     }
     if interest.wants(Interest::RESPONSE_CHUNKS)
-        && let Some(lease) = settle(pool, pool.lease().await)?
+        && let Some(lease) = settle(pool, pool.lease(Hook::ResponseBody).await)?
     {
         Arc::make_mut(&mut response.head)
             .headers
@@ -211,7 +217,7 @@ async fn head_hook(
     side: Side,
     scene: Scene,
 ) -> (Scene, Result<WireDecision, Fault>) {
-    match pool.lease().await {
+    match pool.lease(Hook::head(side)).await {
         Ok(mut lease) => lease.head(side, scene).await,
         Err(fault) => (scene, Err(fault)),
     }
@@ -223,7 +229,7 @@ async fn whole_hook(
     scene: Scene,
     whole: &Whole,
 ) -> (Scene, Result<BodyDecision, Fault>) {
-    match pool.lease().await {
+    match pool.lease(Hook::body(side)).await {
         Ok(mut lease) => lease.whole(side, scene, whole.data.clone()).await,
         Err(fault) => (scene, Err(fault)),
     }

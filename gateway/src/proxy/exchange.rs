@@ -166,12 +166,9 @@ impl Record {
         let route = &*self.facts.route;
         let cause = failure.to_string();
         let cause = escape(&cause);
-        // The client's doing is not worth an operator's attention each time, and a plugin's fault was reported when it
-        // happened; what is ours or the upstream's is.
-        let is_worth_it = match failure {
-            Failure::PluginFault(_) | Failure::MethodRefused => false,
-            _ => status.is_server_error(),
-        };
+        // The client's doing is not worth an operator's attention each time; what is ours, a plugin's or the upstream's
+        // is.
+        let is_worth_it = status.is_server_error() && !matches!(failure, Failure::MethodRefused);
         if is_worth_it {
             tracing::warn!(
                 request_id,

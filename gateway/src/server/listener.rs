@@ -16,7 +16,7 @@ const BACKLOG: i32 = 1024;
 
 /// An address could not be bound.
 #[derive(Debug, Error)]
-#[error("can't listen on {address}: {source}")]
+#[error("can't listen on {address} (server.listen): {source}")]
 pub struct BindError {
     address: SocketAddr,
     #[source]

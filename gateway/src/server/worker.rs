@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 
 use super::connection;
 use super::listener::Bound;
@@ -27,6 +27,9 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: appl
 
 /// How long to wait after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Turns of the scheduler that aborted connections get to be dropped in.
+const LAST_TURNS: usize = 64;
 
 /// Ended exchanges whose `on-log` hooks run at the same time on one worker.
 const MAX_TELLING: usize = 64;
@@ -121,6 +124,7 @@ async fn run(
     let (last_words, no_more) = oneshot::channel();
     let logging = tokio::spawn(tell(log, no_more, Arc::clone(&shared.proxy.metrics)));
     let graceful = Arc::new(GracefulShutdown::new());
+    let open = Arc::new(Open::default());
     let mut accepting: HashMap<SocketAddr, JoinHandle<()>> = HashMap::new();
     let drain = loop {
         let current = orders.borrow_and_update().clone();
@@ -140,8 +144,12 @@ async fn run(
                 .take(index)
                 .and_then(|socket| TcpListener::from_std(socket).ok())
             {
-                let task =
-                    tokio::spawn(accept(listener, Arc::clone(&shared), Arc::clone(&graceful)));
+                let task = tokio::spawn(accept(
+                    listener,
+                    Arc::clone(&shared),
+                    Arc::clone(&graceful),
+                    Arc::clone(&open),
+                ));
                 accepting.insert(bound.address, task);
             }
         }
@@ -154,18 +162,17 @@ async fn run(
         // Until the task is gone it holds the socket and the register of connections.
         let _ = task.await;
     }
-    if let Some(graceful) = Arc::into_inner(graceful) {
-        let open = graceful.count();
-        if tokio::time::timeout(drain, graceful.shutdown())
+    if let Some(graceful) = Arc::into_inner(graceful)
+        && tokio::time::timeout(drain, graceful.shutdown())
             .await
             .is_err()
-        {
-            tracing::warn!(
-                worker = index,
-                open,
-                "connections cut off after {drain:?} of draining"
-            );
-        }
+    {
+        let cut = open.cut_off().await;
+        tracing::warn!(
+            worker = index,
+            cut,
+            "connections cut off after {drain:?} of draining"
+        );
     }
     let _ = last_words.send(());
     if tokio::time::timeout(LAST_WORDS_TIMEOUT, logging)
@@ -215,10 +222,15 @@ fn note(told: &Result<(), JoinError>, metrics: &Metrics) {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, graceful: Arc<GracefulShutdown>) {
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    graceful: Arc<GracefulShutdown>,
+    open: Arc<Open>,
+) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => admit(stream, peer, &shared, graceful.watcher()),
+            Ok((stream, peer)) => admit(stream, peer, &shared, &open, graceful.watcher()),
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't accept connections");
@@ -228,7 +240,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, graceful: Arc<Gracef
     }
 }
 
-fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, watcher: Watcher) {
+fn admit(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    open: &Arc<Open>,
+    watcher: Watcher,
+) {
     let limit = shared.proxy.snapshot.load().limits.connections;
     let place = Place::take(shared, limit);
     let Some(place) = place else {
@@ -240,11 +258,62 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, watcher: Wat
     // Small responses must not wait for the client's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
     let proxy = Arc::clone(&shared.proxy);
-    tokio::spawn(async move {
+    let registered = open.register();
+    let number = registered.number;
+    let task = tokio::spawn(async move {
+        let _registered = registered;
         let _place = place;
         let _open = raise(&proxy.metrics.client_connections);
         connection::serve(stream, peer, proxy.clone(), watcher).await;
     });
+    open.started(number, task.abort_handle());
+}
+
+/// The connections of a worker, to cut them off when a drain takes too long.
+#[derive(Default)]
+struct Open {
+    tasks: Mutex<HashMap<u64, Option<AbortHandle>>>,
+    next: AtomicU64,
+}
+
+/// A connection's place in [`Open`], until it ends.
+struct Registered {
+    open: Arc<Open>,
+    number: u64,
+}
+
+impl Open {
+    fn register(self: &Arc<Self>) -> Registered {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.tasks.lock().insert(number, None);
+        Registered {
+            open: Arc::clone(self),
+            number,
+        }
+    }
+
+    fn started(&self, number: u64, task: AbortHandle) {
+        if let Some(place) = self.tasks.lock().get_mut(&number) {
+            *place = Some(task);
+        }
+    }
+
+    /// Abort what is left, and wait until it is gone; how many that were.
+    async fn cut_off(&self) -> usize {
+        let handles: Vec<_> = self.tasks.lock().values().flatten().cloned().collect();
+        handles.iter().for_each(AbortHandle::abort);
+        // Each is dropped when it is next scheduled, and what it spawned soon after.
+        for _ in 0..LAST_TURNS {
+            tokio::task::yield_now().await;
+        }
+        handles.len()
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.open.tasks.lock().remove(&self.number);
+    }
 }
 
 fn is_of_the_client(error: &std::io::Error) -> bool {

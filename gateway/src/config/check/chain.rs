@@ -25,11 +25,13 @@ fn entry(item: &Item<'_>, plugins: &Plugins) -> Option<ChainEntry> {
     if !value.is_table() {
         return named(item, None, item, plugins);
     }
+    let before = item.reader.problems();
     let mut section = item.section()?;
     let name = section.required("use");
     let own = section.take("config");
     section.finish();
-    named(&name?, own.as_ref(), item, plugins)
+    let passed = item.reader.problems() == before;
+    named(&name?, own.as_ref(), item, plugins).filter(|_| passed)
 }
 
 fn named(

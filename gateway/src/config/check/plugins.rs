@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::read::{Item, Section};
+use super::super::read::{Item, Reader, Section};
 use super::super::substitute::plugin_config;
 use super::super::{
     Component, Grants, Invalid, Isolation, OnFault, Place, Plugin, PluginConfig, PluginLimits,
@@ -41,7 +41,7 @@ pub(super) type Plugins = BTreeMap<String, Found>;
 
 /// A plugin that is written.
 pub(super) struct Found {
-    /// What was meant, unless the component is missing or wrong.
+    /// What was meant, unless there are mistakes that its own judgement would only repeat.
     pub(super) plugin: Option<Plugin>,
     /// Where it was written.
     pub(super) place: Place,
@@ -61,14 +61,17 @@ pub(super) fn read(root: &mut Section<'_>) -> Plugins {
     {
         check_name(&member);
         if let Some(section) = member.item.section() {
-            plugins.insert(member.name.to_owned(), plugin(section));
+            plugins.insert(member.name.to_owned(), plugin(member.item.reader, section));
         }
     }
     plugins
 }
 
-fn plugin(mut section: Section<'_>) -> Found {
+fn plugin(reader: &Reader<'_>, mut section: Section<'_>) -> Found {
     let place = section.place();
+    // With the default of a limit the plugin can still be asked; not with half of its grants or configuration.
+    let limits = limits(section.section("limits"));
+    let before = reader.problems();
     let component = section
         .required("component")
         .and_then(|item| component(&item));
@@ -78,7 +81,6 @@ fn plugin(mut section: Section<'_>) -> Found {
         .and_then(plugin_config)
         .unwrap_or_else(PluginConfig::empty);
     let grants = section.section("grants").map(grants).unwrap_or_default();
-    let limits = limits(section.section("limits"));
     let keeps_out = match &component {
         Some(Component::Stock(name)) => STOCK
             .iter()
@@ -103,8 +105,9 @@ fn plugin(mut section: Section<'_>) -> Found {
         }
     }
     section.finish();
+    let passed = reader.problems() == before;
     Found {
-        plugin: component.map(|component| Plugin {
+        plugin: component.filter(|_| passed).map(|component| Plugin {
             component,
             config: config.clone(),
             grants,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue, Method};
 use toml::de::DeValue;
 
-use super::super::read::{Item, Section};
+use super::super::read::{Item, Reader, Section};
 use super::super::{ChainEntry, HeaderMatch, Invalid, Place, Route, host, suggest};
 use super::pattern::Pattern;
 use super::plugins::Plugins;
@@ -20,14 +20,24 @@ const NAME_BYTES_MAX: usize = 200;
 /// Bytes of a body that can be allowed: more than any disk.
 const BODY_BYTES_MAX: u64 = 1 << 60;
 
-/// All routes in the order of the file, with the chain in front of each put there.
+/// The routes, as far as they could be read.
+#[derive(Default)]
+pub(super) struct Routes {
+    /// Routes in the order of the file, with the chain in front of each put there. All of them know what they match;
+    /// the upstream of one may not exist.
+    pub(super) routes: Vec<Route>,
+    /// What stands in the chains of routes that are left out.
+    pub(super) left_over: Vec<ChainEntry>,
+}
+
+/// All routes.
 pub(super) fn read(
     root: &mut Section<'_>,
     plugins: &Plugins,
     upstreams: &Upstreams,
     front: &[ChainEntry],
-) -> Vec<Route> {
-    let mut routes = Vec::new();
+) -> Routes {
+    let mut found = Routes::default();
     let mut names: BTreeMap<String, Place> = BTreeMap::new();
     for item in root.list(
         "routes",
@@ -40,9 +50,14 @@ pub(super) fn read(
         let written = name
             .as_ref()
             .and_then(|item| item.parsed("a name", route_name));
-        let Some(mut route) = route(section, plugins, upstreams, front) else {
-            continue;
+        let mut route = match route(item.reader, section, plugins, upstreams) {
+            Ok(route) => route,
+            Err(chain) => {
+                found.left_over.extend(chain);
+                continue;
+            }
         };
+        route.plugins.splice(..0, front.iter().cloned());
         let at = name.as_ref().unwrap_or(&item);
         route.name = written.unwrap_or(route.name);
         if let Some(other) = names.get(&route.name) {
@@ -53,9 +68,9 @@ pub(super) fn read(
             at.invalid(Invalid::new(problem).hint("give one of them another 'name'"));
         }
         names.insert(route.name.clone(), at.place());
-        routes.push(route);
+        found.routes.push(route);
     }
-    routes
+    found
 }
 
 fn route_name(text: &str) -> Result<String, Invalid> {
@@ -66,14 +81,15 @@ fn route_name(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// A route under its default name, unless its path or upstream is missing or wrong.
+/// A route under its default name, or just its chain if it is not sure what the route is to match.
 fn route(
+    reader: &Reader<'_>,
     mut section: Section<'_>,
     plugins: &Plugins,
     upstreams: &Upstreams,
-    front: &[ChainEntry],
-) -> Option<Route> {
+) -> Result<Route, Vec<ChainEntry>> {
     let origin = section.place();
+    let before = reader.problems();
     let hosts = hosts(&mut section);
     let path_text = "a path such as \"/users/*\"";
     let path_item = section.required("path");
@@ -87,9 +103,11 @@ fn route(
         .map(|item| methods(&item))
         .unwrap_or_default();
     let headers = section.section("headers").map(headers).unwrap_or_default();
+    let matches = reader.problems() == before;
     let upstream = section
         .required("upstream")
-        .and_then(|item| upstream(&item, upstreams));
+        .and_then(|item| upstream(&item, upstreams))
+        .unwrap_or_default();
     let strip_prefix = section.take("strip-prefix");
     let rewrite_path = section.take("rewrite-path");
     if let (Some(item), Some(_)) = (&rewrite_path, &strip_prefix) {
@@ -109,24 +127,28 @@ fn route(
     let max_body_bytes = section
         .take("max-body")
         .and_then(|item| item.size(1..=BODY_BYTES_MAX));
-    let own = chain::read(&mut section, plugins);
+    let plugins = chain::read(&mut section, plugins);
+    let before = reader.problems();
     section.finish();
 
-    pattern?;
-    Some(Route {
+    // An unknown key may be a mistyped condition.
+    if !matches || reader.problems() > before {
+        return Err(plugins);
+    }
+    Ok(Route {
         name: default_name(&hosts, path, &methods),
         origin,
         hosts,
         path: path.to_owned(),
         methods,
         headers,
-        upstream: upstream?,
+        upstream,
         strip_prefix,
         rewrite_path,
         rewrite_host,
         timeout,
         max_body_bytes,
-        plugins: front.iter().cloned().chain(own).collect(),
+        plugins,
     })
 }
 
