@@ -19,7 +19,11 @@ use crate::server::{BindError, Listeners, Workers};
 use crate::snapshot::Builder;
 
 /// After a change, how long files must stay as they are before they are read: editors write in several steps.
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET: Duration = Duration::from_millis(150);
+
+/// How often the files are looked at without an event: what lies behind a symbolic link, or in a folder that was replaced,
+/// has none.
+const POLL: Duration = Duration::from_secs(2);
 
 /// A file that never is quiet is read all the same after this time.
 const RESTLESS: Duration = Duration::from_secs(1);
@@ -36,6 +40,9 @@ pub enum ReloadError {
     /// The access log's new file can't be opened.
     #[error("can't open the access log: {0}")]
     AccessLog(std::io::Error),
+    /// A file without routes, where there were some: most likely it is being written.
+    #[error("the configuration has no [[routes]] left; to serve nothing, stop the gateway")]
+    NoRoutes,
     /// The gateway was started without a file.
     #[error("there is no configuration file to reload")]
     NoFile,
@@ -78,6 +85,9 @@ impl Reloader {
         let config = config::load(&file).inspect_err(|errors| self.files.add(errors.files()))?;
         self.files.set(&config.files);
         let before = self.proxy.snapshot.load_full();
+        if config.routes.is_empty() && !before.config.routes.is_empty() {
+            return Err(ReloadError::NoRoutes);
+        }
         warn_of_fixed(&before.config, &config);
         let snapshot = self
             .builder
@@ -211,7 +221,8 @@ impl Watch {
             if self.files.has_changed() {
                 return self.settled().await;
             }
-            self.event.notified().await;
+            // Either way it is time to look again.
+            let _ = tokio::time::timeout(POLL, self.event.notified()).await;
         }
     }
 
@@ -240,6 +251,9 @@ impl Watch {
                 tracing::warn!(folder = %new.display(), %error, "can't watch for changes");
             }
         }
-        self.folders = folders;
+        self.folders = folders
+            .into_iter()
+            .filter(|folder| folder.is_dir())
+            .collect();
     }
 }

@@ -47,7 +47,7 @@ fn check_says_ok_of_what_would_start() {
     let checked = run(PROGRAM, &["check", &file(&setup)]);
     assert_eq!(
         (checked.code, checked.stdout.as_str()),
-        (Some(0), "ok: 1 routes, 1 plugins, 1 upstreams\n"),
+        (Some(0), "ok: 1 route, 1 plugin, 1 upstream\n"),
         "{checked:?}"
     );
     assert_eq!(checked.stderr, "");
@@ -213,4 +213,69 @@ fn the_demo_does_what_it_prints() {
         !std::path::Path::new(&file).exists(),
         "it leaves nothing behind"
     );
+}
+
+#[test]
+fn check_reports_what_the_text_the_routes_and_the_plugins_have_wrong_in_one_go_by_line() {
+    use gateway_tests::guests::MISBEHAVING;
+    let setup = Setup::new();
+    std::fs::write(setup.file().with_file_name("m.wasm"), MISBEHAVING).unwrap();
+    setup.write_text(
+        r#"[server]
+lisen = ["127.0.0.1:0"]
+
+[plugins.ungranted]
+component = "m.wasm"
+
+[plugins.limit]
+component = "stock:rate-limit"
+grants = { limitr = true }
+config = { rat = 5 }
+
+[plugins.key]
+component = "stock:api-key"
+config = { keys = {}, hedaer = "x" }
+
+[upstreams.up]
+endpoints = ["http://127.0.0.1:9001"]
+
+[[routes]]
+path = "/a/{x}"
+upstream = "upp"
+plugins = ["ungranted", "limit", { use = "gone" }]
+
+[[routes]]
+path = "/a/{y}"
+upstream = "up"
+
+[[routes]]
+path = "b"
+upstream = "up"
+plugins = ["key"]
+"#,
+    );
+    let checked = run(PROGRAM, &["check", &setup.file().display().to_string()]);
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    let said: Vec<&str> = checked.stderr.lines().collect();
+    let expected = [
+        (2, "server.lisen", "'listen'"),
+        (
+            4,
+            "plugins.ungranted",
+            "`grants.kv = true` and `grants.limiter = true` and `grants.http-client",
+        ),
+        (9, "plugins.limit.grants.limitr", "'limiter'"),
+        (14, "plugins.key", "hedaer"),
+        (21, "routes[0].upstream", "'up'"),
+        (22, "routes[0].plugins[2].use", "\"gone\""),
+        (24, "routes[1]", "/a/{x}"),
+        (29, "routes[2].path", ""),
+    ];
+    assert_eq!(said.len(), expected.len(), "{}", checked.stderr);
+    for ((line, key, part), said) in expected.into_iter().zip(said) {
+        assert!(
+            said.contains(&format!("gateway.toml:{line}: {key}")) && said.contains(part),
+            "{line} {key} {part}: {said}"
+        );
+    }
 }

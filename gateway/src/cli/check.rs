@@ -10,7 +10,7 @@ use crate::observe::logging;
 
 pub(super) fn check(file: &Path) -> anyhow::Result<()> {
     // Not as the file says: whoever checks it reads along.
-    logging::init("warn", LogFormat::Text)?;
+    let _log = logging::init("warn", LogFormat::Text)?;
     let config = crate::check(file)?;
     let routes = count(config.routes.len(), "route");
     let plugins = count(config.plugins.len(), "plugin");

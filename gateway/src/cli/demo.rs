@@ -31,7 +31,7 @@ const GUIDE: &str = include_str!("demo.txt");
 
 pub(super) fn demo() -> anyhow::Result<()> {
     let signals = Signals::listen()?;
-    logging::init("info", LogFormat::Text)?;
+    let _log = logging::init("info", LogFormat::Text)?;
     let one = service("one", SERVICE_PORTS[0])?;
     let two = service("two", SERVICE_PORTS[1])?;
     let addresses = Addresses {

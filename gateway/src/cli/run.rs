@@ -10,7 +10,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let file = &arguments.file;
     let signals = Signals::listen()?;
     let Config { log, .. } = config::load(file)?;
-    logging::init(&log.level, log.format)?;
+    let _log = logging::init(&log.level, log.format)?;
     // Once more: how to log is written in the file, and what is odd in the file is to be logged.
     let config = config::load(file)?;
     let options = StartOptions {

@@ -62,7 +62,9 @@ pub fn load_partly(path: &Path) -> (Option<Config>, Vec<ConfigError>) {
     };
     let read = check_partly(&source, path, &|name| std::env::var(name));
     if read.errors.is_empty() {
-        read.config.iter().for_each(|checked| warn(&checked.warnings));
+        read.config
+            .iter()
+            .for_each(|checked| warn(&checked.warnings));
     }
     (read.config.map(|checked| checked.config), read.errors)
 }
@@ -110,8 +112,10 @@ pub(super) fn check_partly(source: &str, file: &Path, variables: Variables<'_>) 
     let plugins = plugins::read(&mut root);
     let upstreams = upstreams::read(&mut root);
     let mut server = server::read(&reader, &mut root, &plugins);
-    let routes::Routes { mut routes, left_over } =
-        routes::read(&mut root, &plugins, &upstreams, &server.plugins);
+    let routes::Routes {
+        mut routes,
+        left_over,
+    } = routes::read(&mut root, &plugins, &upstreams, &server.plugins);
     root.finish();
 
     let plugin_places = plugins
@@ -130,7 +134,9 @@ pub(super) fn check_partly(source: &str, file: &Path, variables: Variables<'_>) 
         .filter_map(|(name, found)| Some((name, found.plugin?)))
         .collect();
     server.plugins.extend(left_over);
-    for chain in std::iter::once(&mut server.plugins).chain(routes.iter_mut().map(|r| &mut r.plugins)) {
+    for chain in
+        std::iter::once(&mut server.plugins).chain(routes.iter_mut().map(|r| &mut r.plugins))
+    {
         chain.retain(|entry| plugins.contains_key(&entry.plugin));
     }
     let config = Config {

@@ -1,13 +1,14 @@
 //! The gateway's own log: what `tracing` records, as text or JSON lines on standard error.
 //!
 //! Every record is one line: whatever a client, an upstream or a plugin got into a message or a field, control
-//! characters leave escaped (see [`super::escape`]). Standard error is written to directly, so that the last words
-//! before a crash are not lost in a queue; the volume is kept down by the levels and by the limits on plugins.
+//! characters leave escaped (see [`super::escape`]). A thread of its own writes them, from a bounded queue: whoever does
+//! not read our standard error must not hold up a worker. What does not fit is lost.
 
 use std::io::{self, Write};
 
 use thiserror::Error;
 use tracing::Subscriber;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -21,6 +22,9 @@ pub const LEVEL_VARIABLE: &str = "GATEWAY_LOG";
 /// What the compiler and the runtime of plugins say about their own work is thousands of lines for each component. A
 /// target stands for all that begin with it, such as `wasmtime_wasi` and `cranelift_codegen`.
 const QUIET: &str = "wasmtime=warn,cranelift=warn,regalloc2=warn";
+
+/// Lines that wait to be written.
+const MAX_QUEUED_LINES: usize = 8 * 1024;
 
 /// The log could not be set up.
 #[derive(Debug, Error)]
@@ -43,17 +47,27 @@ pub enum LoggingError {
 ///
 /// # Errors
 /// If the level is not valid or the log was set up before.
-pub fn init(level: &str, format: LogFormat) -> Result<(), LoggingError> {
+pub fn init(level: &str, format: LogFormat) -> Result<Log, LoggingError> {
     let directives = std::env::var(LEVEL_VARIABLE)
         .ok()
         .filter(|value| !value.is_empty());
+    let (stderr, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(MAX_QUEUED_LINES)
+        .thread_name("log")
+        .finish(io::stderr());
     let subscriber = subscriber(
         directives.as_deref().unwrap_or(level),
         format,
-        Lines(Box::new(io::stderr)),
+        Lines(Box::new(move || stderr.clone())),
     )?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Again)
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Again)?;
+    Ok(Log(guard))
 }
+
+/// The log of this process. Dropping it writes what is queued, for a second at most.
+#[must_use = "what is queued when this is dropped is the last that is written"]
+pub struct Log(#[expect(dead_code, reason = "only its drop counts")] WorkerGuard);
 
 /// A subscriber that writes to `lines` what `directives` let through.
 fn subscriber<W: Write + 'static>(
@@ -61,10 +75,11 @@ fn subscriber<W: Write + 'static>(
     format: LogFormat,
     lines: Lines<W>,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, LoggingError> {
-    let filter = EnvFilter::try_new(with_quiet(directives)).map_err(|source| LoggingError::Level {
-        directives: directives.to_owned(),
-        source,
-    })?;
+    let filter =
+        EnvFilter::try_new(with_quiet(directives)).map_err(|source| LoggingError::Level {
+            directives: directives.to_owned(),
+            source,
+        })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(lines)
@@ -201,8 +216,14 @@ mod tests {
         for all in ["debug", "trace", "info,debug"] {
             assert_eq!(said(all), [true, false, false, false, true], "{all}");
         }
-        assert_eq!(said("debug,wasmtime=debug"), [true, true, true, false, true]);
-        assert_eq!(said("wasmtime_wasi=debug,debug"), [true, true, false, false, true]);
+        assert_eq!(
+            said("debug,wasmtime=debug"),
+            [true, true, true, false, true]
+        );
+        assert_eq!(
+            said("wasmtime_wasi=debug,debug"),
+            [true, true, false, false, true]
+        );
         assert_eq!(said("error"), [false; 5]);
         assert_eq!(said("off"), [false; 5]);
     }

@@ -75,11 +75,35 @@ impl Whole {
     pub(super) fn into_body(self) -> Body {
         match self.trailers {
             None => Body::full(self.data),
-            Some(trailers) => {
-                let trailers = std::future::ready(Some(Ok(trailers)));
-                Body::boxed(Body::full(self.data).with_trailers(trailers))
-            }
+            Some(trailers) => Body::boxed(WithTrailers {
+                data: Some(self.data),
+                trailers: Some(trailers),
+            }),
         }
+    }
+}
+
+/// A whole body with trailers. It does not tell its length: a body that is framed by one can't have trailers in HTTP/1.1.
+struct WithTrailers {
+    data: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl HttpBody for WithTrailers {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let data = self.data.take().filter(|data| !data.is_empty());
+        let frame = data.map(Frame::data);
+        Poll::Ready(
+            frame
+                .or_else(|| self.trailers.take().map(Frame::trailers))
+                .map(Ok),
+        )
     }
 }
 

@@ -14,6 +14,9 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+/// Compiled components that are kept.
+const MAX_FILES: usize = 128;
+
 /// SHA-256 of a component's bytes as they were given.
 pub(super) type Digest = [u8; 32];
 
@@ -75,13 +78,6 @@ fn file_name(engine: &Engine, digest: &Digest) -> String {
 }
 
 fn read(engine: &Engine, folder: &Path, path: &Path) -> Option<Component> {
-    let is_ours = |path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|meta| {
-            !meta.is_symlink()
-                && meta.uid() == rustix::process::geteuid().as_raw()
-                && meta.mode() & 0o022 == 0
-        })
-    };
     if !path.exists() || !is_ours(folder) || !is_ours(path) {
         return None;
     }
@@ -106,19 +102,47 @@ fn write(folder: &Path, path: &Path, code: &[u8]) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)?;
+    if !is_ours(folder) {
+        return Err(io::Error::other("others can write to the folder"));
+    }
     // Written aside and renamed, so that nobody ever reads a half; by a name of its own, since two processes may
-    // compile the same component.
+    // compile the same component, and as a new file, so that no link is followed.
     let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let _ = fs::remove_file(&aside);
     let mut file = fs::OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&aside)?;
     file.write_all(code)?;
     file.write_all(&digest(code))?;
     file.sync_all()?;
-    fs::rename(&aside, path)
+    fs::rename(&aside, path)?;
+    evict(folder)
+}
+
+/// Remove what was written longest ago, so that a plugin that is built all day does not fill the disk.
+fn evict(folder: &Path) -> io::Result<()> {
+    let mut files: Vec<_> = fs::read_dir(folder)?
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "cwasm"))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    let surplus = files.len().saturating_sub(MAX_FILES);
+    files
+        .iter()
+        .take(surplus)
+        .try_for_each(|(_, path)| fs::remove_file(path))
+}
+
+/// Whether this user owns it and nobody else can write to it.
+fn is_ours(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| {
+        !meta.is_symlink()
+            && meta.uid() == rustix::process::geteuid().as_raw()
+            && meta.mode() & 0o022 == 0
+    })
 }
 
 #[cfg(test)]

@@ -122,8 +122,14 @@ impl Loaded {
         if missing.is_empty() {
             return Ok(());
         }
-        let imports: Vec<_> = missing.iter().map(|(name, ..)| format!("'{name}'")).collect();
-        let grants: Vec<_> = missing.iter().map(|(.., key)| format!("`grants.{key}`")).collect();
+        let imports: Vec<_> = missing
+            .iter()
+            .map(|(name, ..)| format!("'{name}'"))
+            .collect();
+        let grants: Vec<_> = missing
+            .iter()
+            .map(|(.., key)| format!("`grants.{key}`"))
+            .collect();
         Err(ComponentError::NotGranted {
             imports: imports.join(" and "),
             grants: grants.join(" and "),

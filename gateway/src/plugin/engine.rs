@@ -25,6 +25,11 @@ const POOL_SLOTS: u32 = 5_000;
 const MAX_MEMORY_BYTES: usize = 1 << 30;
 /// Table elements of one instance: function pointers and such.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Core modules, their memories and their tables in one component. Toolchains with an interpreter need about twenty of the
+/// first and one of the second.
+pub(super) const MAX_CORE_INSTANCES: usize = 64;
+pub(super) const MAX_MEMORIES: usize = 4;
+pub(super) const MAX_TABLES: usize = 64;
 /// Bytes of a slot that stay resident between two instances, instead of being given back to the kernel.
 const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
 
@@ -63,6 +68,9 @@ fn pool() -> PoolingAllocationConfig {
         .total_memories(POOL_SLOTS)
         .total_tables(POOL_SLOTS * 4)
         .total_stacks(POOL_SLOTS)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES as u32)
+        .max_memories_per_component(MAX_MEMORIES as u32)
+        .max_tables_per_component(MAX_TABLES as u32)
         .max_memory_size(MAX_MEMORY_BYTES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_component_instance_size(1 << 20)

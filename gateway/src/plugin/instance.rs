@@ -21,7 +21,7 @@ use super::bindings::{BodyDecision, ChunkDecision, Head, LogEntry, WireDecision,
 use super::component::Loaded;
 use super::engine::TICK;
 use super::fault::Fault;
-use super::host::{Context, Host, Scene};
+use super::host::{Entry, Host, Scene};
 use super::interest::Interest;
 use super::spinning::{FREE_TICKS, Spinning};
 use crate::observe::escape::escape;
@@ -89,22 +89,22 @@ impl Instance {
     pub(super) async fn start(
         engine: &Engine,
         loaded: &Loaded,
-        context: &Arc<Context>,
+        entry: &Arc<Entry>,
         config: &str,
     ) -> Result<Self, StartError> {
-        let mut store = new_store(engine, context);
-        let budget = ticks(context.limits.init_time);
+        let mut store = new_store(engine, entry);
+        let budget = ticks(entry.limits.init_time);
         store.data_mut().begin(None, budget);
         store.set_epoch_deadline(1);
         let made = {
             let making = pin!(loaded.pre.instantiate_async(&mut store));
-            with_wall_time(context.limits.wall_time, making).await
+            with_wall_time(entry.limits.wall_time, making).await
         };
         let instance = match made {
             Ok(Ok(instance)) => instance,
             Ok(Err(error)) => {
                 return Err(StartError::Fault(
-                    match fault_of(&store, &error, context.limits.init_time) {
+                    match fault_of(&store, &error, entry.limits.init_time) {
                         // Before the guest runs there is no output of its; this is no room for another instance.
                         Fault::Output(text) => Fault::Start(text),
                         fault => fault,
@@ -125,7 +125,7 @@ impl Instance {
             calls_left: calls_of_a_life(),
         };
         let answer = instance
-            .call_within(&init, (config.to_owned(),), None, context.limits.init_time)
+            .call_within(&init, (config.to_owned(),), None, entry.limits.init_time)
             .await
             .map_err(StartError::Fault)?;
         let declared = answer.0.map_err(StartError::Refused)?;
@@ -198,7 +198,7 @@ impl Instance {
         let Some(hook) = self.hooks.on_log else {
             return Ok(());
         };
-        let time = self.store.data().context.limits.time;
+        let time = self.store.data().entry.limits.time;
         let answer = self
             .call_within(&hook, (request(), entry), Some(scene), time)
             .await;
@@ -227,7 +227,7 @@ impl Instance {
         P: ComponentNamedList + Lower + Send + Sync,
         R: Lift + Send + Sync + 'static,
     {
-        let time = self.store.data().context.limits.time;
+        let time = self.store.data().entry.limits.time;
         let answer = self.call_within(hook, params, Some(scene), time).await;
         let scene = self.store.data_mut().scene.take();
         (
@@ -250,7 +250,7 @@ impl Instance {
         self.calls_left = self.calls_left.saturating_sub(1);
         self.store.data_mut().begin(scene, ticks(time));
         self.store.set_epoch_deadline(1);
-        let wall_time = self.store.data().context.limits.wall_time;
+        let wall_time = self.store.data().entry.limits.wall_time;
         let answer = {
             let call = pin!(function.call_async(&mut self.store, params));
             with_wall_time(wall_time, call).await
@@ -305,10 +305,10 @@ fn response() -> Borrowed {
     Resource::new_borrow(1)
 }
 
-fn new_store(engine: &Engine, context: &Arc<Context>) -> Store<Host> {
-    let mut store = Store::new(engine, Host::new(context));
+fn new_store(engine: &Engine, entry: &Arc<Entry>) -> Store<Host> {
+    let mut store = Store::new(engine, Host::new(entry));
     store.limiter(|host| &mut host.memory);
-    store.set_hostcall_fuel(context.limits.output_bytes);
+    store.set_hostcall_fuel(entry.limits.output_bytes);
     store.set_max_component_handles(MAX_HANDLES);
     store.epoch_deadline_callback(|mut store| {
         let budget = &mut store.data_mut().budget;
@@ -362,9 +362,9 @@ fn fault_of(store: &Store<Host>, error: &wasmtime::Error, time: Duration) -> Fau
         Some(Trap::Interrupt) => Fault::Time(time),
         Some(Trap::StackOverflow) => Fault::Stack,
         // An allocator that is refused memory ends in `unreachable`; only the refusal tells it from a panic.
-        _ if host.memory.refused => Fault::Memory(host.context.limits.memory_bytes),
+        _ if host.memory.refused => Fault::Memory(host.entry.limits.memory_bytes),
         Some(trap) => {
-            let plugin = &*host.context.name;
+            let plugin = &*host.entry.name;
             tracing::debug!(target: "plugin", plugin, "trap: {}", escape(&format!("{error:#}")));
             Fault::Trap(trap.to_string())
         }

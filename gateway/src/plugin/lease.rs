@@ -140,7 +140,7 @@ impl Lease {
         let ended = Instant::now();
         self.ended = Some(ended);
         let time = ended.duration_since(started);
-        self.pool.note(hook, time, result.as_ref().err());
+        self.pool.note(hook, time, ended, result.as_ref().err());
         if let Some(scene) = scene {
             scene.request.facts.add_time(
                 scene.slot,

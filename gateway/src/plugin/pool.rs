@@ -16,7 +16,7 @@ use wasmtime::Engine;
 use super::cache::hex;
 use super::component::Loaded;
 use super::fault::Fault;
-use super::host::Context;
+use super::host::Entry;
 use super::instance::{Instance, StartError};
 use super::interest::Interest;
 use super::lease::{HOOKS, Hook, Lease};
@@ -35,7 +35,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Pool {
     engine: Engine,
     loaded: Arc<Loaded>,
-    context: Arc<Context>,
+    entry: Arc<Entry>,
     config: String,
     on_fault: OnFault,
     isolation: Isolation,
@@ -107,7 +107,7 @@ pub struct PoolStatus {
 pub(super) struct PoolParts {
     pub(super) engine: Engine,
     pub(super) loaded: Arc<Loaded>,
-    pub(super) context: Arc<Context>,
+    pub(super) entry: Arc<Entry>,
     pub(super) config: String,
     pub(super) on_fault: OnFault,
     pub(super) isolation: Isolation,
@@ -122,14 +122,14 @@ impl Pool {
         let PoolParts {
             engine,
             loaded,
-            context,
+            entry,
             config,
             on_fault,
             isolation,
             metrics,
             graveyard,
         } = parts;
-        let first = Instance::start(&engine, &loaded, &context, &config).await?;
+        let first = Instance::start(&engine, &loaded, &entry, &config).await?;
         let declared = first.declared;
         let idle: Box<[_]> = (0..worker::count())
             .map(|_| Mutex::new(Vec::new()))
@@ -140,7 +140,7 @@ impl Pool {
         for shard in of_workers.iter().filter(|_| isolation == Isolation::Reuse) {
             let instance = match warm.take() {
                 Some(instance) => instance,
-                None => Instance::start(&engine, &loaded, &context, &config).await?,
+                None => Instance::start(&engine, &loaded, &entry, &config).await?,
             };
             shard.lock().push(Idle {
                 instance: Box::new(instance),
@@ -148,10 +148,10 @@ impl Pool {
             });
         }
         Ok(Self {
-            busy: Semaphore::new(context.limits.instances),
+            busy: Semaphore::new(entry.limits.instances),
             engine,
             loaded,
-            context,
+            entry,
             config,
             on_fault,
             isolation,
@@ -170,7 +170,7 @@ impl Pool {
     /// The plugin's name in the configuration.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
-        &self.context.name
+        &self.entry.name
     }
 
     /// What the plugin asked for at `init`.
@@ -188,20 +188,20 @@ impl Pool {
     }
 
     pub(super) fn buffered_body_bytes(&self) -> usize {
-        self.context.limits.buffered_body_bytes
+        self.entry.limits.buffered_body_bytes
     }
 
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         PoolStatus {
-            plugin: self.context.name.to_string(),
+            plugin: self.entry.name.to_string(),
             digest: hex(&self.loaded.digest),
             exports: self.loaded.hooks.names(),
             interest: self.declared.names(),
             idle: self.idle.iter().map(|shard| shard.lock().len()).sum(),
             busy: self
-                .context
+                .entry
                 .limits
                 .instances
                 .saturating_sub(self.busy.available_permits()),
@@ -228,7 +228,7 @@ impl Pool {
     }
 
     async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
-        let limits = &self.context.limits;
+        let limits = &self.entry.limits;
         let freed = tokio::time::timeout(limits.instance_wait, self.busy.acquire()).await;
         let Ok(Ok(permit)) = freed else {
             return Err(Fault::Busy(limits.instances));
@@ -243,11 +243,12 @@ impl Pool {
     }
 
     async fn start(&self, hook: Hook) -> Result<Box<Instance>, Fault> {
-        let started =
-            Instance::start(&self.engine, &self.loaded, &self.context, &self.config).await;
+        let started = Instance::start(&self.engine, &self.loaded, &self.entry, &self.config).await;
         let instance = started.map_err(|error| match error {
             StartError::Fault(fault) => {
-                self.suspensions[hook as usize].note(Some(&fault));
+                if fault.is_costly() {
+                    self.suspensions[hook as usize].note_costly(Instant::now());
+                }
                 Fault::Start(fault.to_string())
             }
             StartError::Refused(text) | StartError::Contract(text) => Fault::Start(text),
@@ -259,7 +260,7 @@ impl Pool {
     pub(super) fn release(&self, instance: Box<Instance>, now: Instant) {
         self.busy.add_permits(1);
         let tired =
-            instance.is_old() || instance.memory_bytes() > self.context.limits.memory_bytes / 4 * 3;
+            instance.is_old() || instance.memory_bytes() > self.entry.limits.memory_bytes / 4 * 3;
         if tired || self.isolation == Isolation::PerRequest {
             self.discard(instance);
             return;
@@ -296,9 +297,17 @@ impl Pool {
         self.discard(instance);
     }
 
-    /// Take note of how a call went.
-    pub(super) fn note(&self, hook: Hook, time: Duration, fault: Option<&Fault>) {
-        self.suspensions[hook as usize].note(fault);
+    /// Take note of how a call went that ended now.
+    pub(super) fn note(&self, hook: Hook, time: Duration, now: Instant, fault: Option<&Fault>) {
+        let suspension = &self.suspensions[hook as usize];
+        match fault {
+            None => suspension.note_good(now),
+            // A call can take long inside the gateway, too, and end in a fault of another kind.
+            Some(fault) if fault.is_costly() || time > self.entry.limits.time => {
+                suspension.note_costly(now);
+            }
+            Some(_) => {}
+        }
         self.hook_metrics[hook as usize].count(time);
     }
 
@@ -326,7 +335,7 @@ impl Pool {
         }
         self.logged_ms.store(now_ms, Ordering::Relaxed);
         let unlogged = self.unlogged.swap(0, Ordering::Relaxed);
-        let plugin = &*self.context.name;
+        let plugin = &*self.entry.name;
         let policy = policy.word();
         tracing::error!(
             plugin,

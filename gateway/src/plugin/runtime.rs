@@ -15,7 +15,7 @@ use wasmtime::component::Linker;
 use super::cache::{Cache, Digest, digest};
 use super::component::{ComponentError, Loaded};
 use super::engine::{Ticker, new_engine};
-use super::host::{self, Context, Fetch, Host};
+use super::host::{self, Entry, Fetch, Host};
 use super::instance::StartError;
 use super::pool::{Grave, Pool, PoolParts};
 use crate::config::{Grants, Isolation, OnFault, PluginLimits};
@@ -200,18 +200,19 @@ impl Runtime {
         if let Some(pool) = self.find(&key) {
             return Ok(pool);
         }
-        let context = Context {
+        let entry = Entry {
             name: key.name.as_str().into(),
             limits: key.limits.clone(),
             kv: key.grants.kv.then(|| self.state.kv(&key.name)),
             limiter: key.grants.limiter.then(|| self.state.limiter(&key.name)),
             fetch,
             access_log: Arc::clone(&self.access_log),
+            log_rate: host::LogRate::default(),
         };
         let parts = PoolParts {
             engine: self.engine.clone(),
             loaded: Arc::clone(loaded),
-            context: Arc::new(context),
+            entry: Arc::new(entry),
             config: key.config.clone(),
             on_fault: key.on_fault,
             isolation: key.isolation,

@@ -72,11 +72,13 @@ async fn request_whole(
     body: Body,
 ) -> Result<Step<Body>, ChainError> {
     let mut whole = collect(pool, body).await?;
+    let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(run.head()));
     let seen = scene_of_request(run.lend(), slot);
     let (seen, decision) = whole_hook(pool, Side::Request, seen, &whole).await;
     run.give_back(seen.request);
     match settle(pool, decision)? {
-        Some(BodyDecision::Pass) | None => {}
+        Some(BodyDecision::Pass) => {}
+        None => run.request = original.or(run.request.take()),
         Some(BodyDecision::Replace(data)) => {
             whole.data = data.into();
             drop_length(run);
@@ -159,11 +161,13 @@ async fn response_whole(
     response: Response,
 ) -> Result<Response, ChainError> {
     let mut whole = collect(pool, response.body).await?;
+    let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&response.head));
     let seen = scene(request, Access::Read, Some(response.head), slot);
     let (seen, decision) = whole_hook(pool, Side::Response, seen, &whole).await;
     let mut head = seen.response.ok_or_else(|| lost(pool))?;
     match settle(pool, decision)? {
-        Some(BodyDecision::Pass) | None => {}
+        Some(BodyDecision::Pass) => {}
+        None => head = original.unwrap_or(head),
         Some(BodyDecision::Replace(data)) => {
             whole.data = data.into();
             Arc::make_mut(&mut head)
@@ -267,11 +271,12 @@ fn settle<T>(pool: &Arc<Pool>, result: Result<T, Fault>) -> Result<Option<T>, Ch
         Err(fault) => fault,
     };
     match pool.on_fault() {
-        OnFault::Skip => {
+        // A plugin that is only left alone for a moment must not be got around by whoever brought that about.
+        OnFault::Skip if fault != Fault::Suspended => {
             pool.report(&fault, Policy::Skipped);
             Ok(None)
         }
-        OnFault::Deny => {
+        OnFault::Skip | OnFault::Deny => {
             pool.report(&fault, Policy::Denied);
             Err(ChainError::Fault {
                 plugin: pool.name().clone(),

@@ -1,8 +1,9 @@
 //! Leaving a plugin alone that does nothing but burn time or memory.
 //!
-//! After a few costly faults in a row, with no good call in between, calls are refused at once for a moment; then one
+//! After a few costly faults in a row, and no good call for some time, calls are refused at once for a moment; then one
 //! is let through to see. So a plugin that loops for ever costs its neighbours one deadline now and then and not one per
-//! request. A single good call ends it, so a client can't suspend a plugin that serves others well.
+//! request. A plugin that lately served anybody is not suspended, however many of its calls fail: else a client that
+//! knows what makes it slow could take it away from the others. Calls that are refused are never skipped.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -12,10 +13,15 @@ use super::fault::Fault;
 
 /// Costly faults in a row before the first pause.
 const STREAK: u32 = 5;
+/// How long a good call speaks for the plugin.
+const GOOD_FOR: Duration = Duration::from_secs(10);
 /// The first pause; each further fault doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How exactly the last good call is known.
+const GOOD_RESOLUTION_MS: u64 = 1_000;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -25,6 +31,8 @@ pub(super) struct Suspension {
     streak: AtomicU32,
     /// Until when calls are refused, in milliseconds since [`START`].
     until_ms: AtomicU64,
+    /// When a call was good, to about a second; 0 if none was.
+    good_ms: AtomicU64,
 }
 
 impl Suspension {
@@ -49,21 +57,27 @@ impl Suspension {
         moved.map(|_| ()).map_err(|_| Fault::Suspended)
     }
 
-    /// Take note of how a call ended.
-    pub(super) fn note(&self, fault: Option<&Fault>) {
-        match fault {
-            Some(fault) if fault.is_costly() => {
-                self.streak.fetch_add(1, Ordering::Relaxed);
-                self.until_ms
-                    .store(now_ms() + millis(self.pause()), Ordering::Relaxed);
-            }
-            // Another fault says nothing about time and memory.
-            Some(_) => {}
-            // Read first: the line is shared by all workers and nearly always zero.
-            None if self.streak.load(Ordering::Relaxed) != 0 => {
-                self.streak.store(0, Ordering::Relaxed)
-            }
-            None => {}
+    /// Take note of a costly fault that ended now.
+    pub(super) fn note_costly(&self, now: Instant) {
+        let now_ms = ms(now);
+        let good_ms = self.good_ms.load(Ordering::Relaxed);
+        if good_ms != 0 && now_ms < good_ms + millis(GOOD_FOR) {
+            return;
+        }
+        self.streak.fetch_add(1, Ordering::Relaxed);
+        self.until_ms
+            .store(now_ms + millis(self.pause()), Ordering::Relaxed);
+    }
+
+    /// Take note of a good call that ended now.
+    pub(super) fn note_good(&self, now: Instant) {
+        // Read first: these lines are shared by all workers, and nearly always as they should be.
+        let now_ms = ms(now).max(1);
+        if now_ms >= self.good_ms.load(Ordering::Relaxed) + GOOD_RESOLUTION_MS {
+            self.good_ms.store(now_ms, Ordering::Relaxed);
+        }
+        if self.streak.load(Ordering::Relaxed) != 0 {
+            self.streak.store(0, Ordering::Relaxed);
         }
     }
 
@@ -81,7 +95,11 @@ impl Suspension {
 }
 
 fn now_ms() -> u64 {
-    millis(START.elapsed())
+    ms(Instant::now())
+}
+
+fn ms(instant: Instant) -> u64 {
+    millis(instant.saturating_duration_since(*START))
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -92,47 +110,44 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const COSTLY: Fault = Fault::Time(Duration::from_millis(50));
+    fn after(duration: Duration) -> Instant {
+        *START + duration
+    }
 
     #[test]
     fn a_row_of_costly_faults_suspends_and_one_good_call_ends_it() {
         let suspension = Suspension::default();
         for _ in 0..STREAK {
             assert_eq!(suspension.admit(), Ok(()));
-            suspension.note(Some(&COSTLY));
+            suspension.note_costly(after(Duration::from_secs(20)));
         }
         assert_eq!(suspension.admit_at(0), Err(Fault::Suspended));
-        suspension.note(None);
+        suspension.note_good(after(Duration::from_secs(20)));
         assert_eq!(suspension.admit(), Ok(()));
     }
 
     #[test]
-    fn a_good_call_in_between_keeps_a_plugin_running() {
+    fn a_plugin_that_lately_served_anybody_is_not_suspended() {
         let suspension = Suspension::default();
+        suspension.note_good(after(Duration::from_secs(20)));
         for _ in 0..STREAK * 3 {
-            suspension.note(Some(&COSTLY));
-            suspension.note(None);
+            suspension.note_costly(after(Duration::from_secs(29)));
             assert_eq!(suspension.admit(), Ok(()));
         }
+        for _ in 0..STREAK {
+            suspension.note_costly(after(Duration::from_secs(31)));
+        }
+        assert_eq!(suspension.admit_at(0), Err(Fault::Suspended));
     }
 
     #[test]
     fn after_the_pause_one_call_probes_and_the_others_still_wait() {
         let suspension = Suspension::default();
         for _ in 0..STREAK {
-            suspension.note(Some(&COSTLY));
+            suspension.note_costly(after(Duration::from_secs(20)));
         }
         let later = suspension.until_ms.load(Ordering::Relaxed);
         assert_eq!(suspension.admit_at(later), Ok(()));
         assert_eq!(suspension.admit_at(later), Err(Fault::Suspended));
-    }
-
-    #[test]
-    fn cheap_faults_never_suspend() {
-        let suspension = Suspension::default();
-        for _ in 0..100 {
-            suspension.note(Some(&Fault::Trap("unreachable".into())));
-        }
-        assert_eq!(suspension.admit(), Ok(()));
     }
 }

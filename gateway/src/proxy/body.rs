@@ -21,8 +21,16 @@ pub(super) struct Counters {
     pub(super) response_bytes: AtomicU64,
 }
 
+/// Whether trailers may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passage {
+    Open,
+    Closed,
+}
+
 /// A client's body.
 pub(super) struct RequestBody {
+    trailers: Passage,
     inner: Body,
     counters: Arc<Counters>,
     passed_bytes: u64,
@@ -39,8 +47,10 @@ impl RequestBody {
         counters: &Arc<Counters>,
         limit_bytes: Option<u64>,
         stall_limit: Duration,
+        trailers: Passage,
     ) -> Body {
         Body::boxed(Self {
+            trailers,
             inner,
             counters: Arc::clone(counters),
             passed_bytes: 0,
@@ -82,6 +92,9 @@ impl HttpBody for RequestBody {
             self.passed_bytes = self.passed_bytes.saturating_add(bytes);
             if self.passed_bytes > self.limit_bytes {
                 return Poll::Ready(Some(Err(BodyError::TooLarge(self.limit_bytes))));
+            }
+            if frame.is_trailers() && self.trailers == Passage::Closed {
+                return Poll::Ready(None);
             }
             self.counters
                 .request_bytes

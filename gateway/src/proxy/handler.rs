@@ -11,7 +11,7 @@ use http::{Request, Response, Uri};
 use http_body::Body as _;
 
 use super::activity::Activity;
-use super::body::{RequestBody, ResponseBody};
+use super::body::{Passage, RequestBody, ResponseBody};
 use super::exchange::{Exchange, LogQueue, Record};
 use super::failure::Failure;
 use super::fields::{self, Trailers};
@@ -207,6 +207,15 @@ fn admit(
     }
     let (mut parts, body) = request.into_parts();
     let (path, host) = (target.path.path(), target.authority.as_str());
+    // Before the route is looked for: it must match the fields that the upstream receives, and no others.
+    let trailers = fields::strip_request(&mut parts.headers);
+    fields::join_cookies(&mut parts.headers);
+    let sender = Sender {
+        peer: client.ip,
+        scheme: client.scheme,
+        authority: host,
+    };
+    forwarded::set(&mut parts.headers, sender, &snapshot.trusted_proxies);
     let matched = snapshot
         .table
         .find(host, path, &parts.method, &parts.headers)
@@ -241,14 +250,6 @@ fn admit(
     facts.times = route.chain.times_of_exchange();
     facts.authority = host.to_owned();
 
-    let trailers = fields::strip_request(&mut parts.headers);
-    fields::join_cookies(&mut parts.headers);
-    let sender = Sender {
-        peer: client.ip,
-        scheme: client.scheme,
-        authority: host,
-    };
-    forwarded::set(&mut parts.headers, sender, &snapshot.trusted_proxies);
     set_request_id(&mut parts.headers, &facts.id);
     fields::add_via(&mut parts.headers, parts.version);
     facts.target = target.path.clone();
@@ -284,11 +285,19 @@ fn watched(
             "announced as longer than {limit} bytes (max-body)"
         )));
     }
+    // No plugin sees trailers, so on their way they could say what a plugin has denied or set (RFC 9110 6.5.1 lets
+    // them be discarded).
+    let trailers = if route.chain.pools().is_empty() {
+        Passage::Open
+    } else {
+        Passage::Closed
+    };
     Ok(RequestBody::wrap(
         body,
         &record.counters,
         limit_bytes,
         snapshot.limits.body_timeout,
+        trailers,
     ))
 }
 
@@ -355,6 +364,16 @@ fn finish(mut exchange: Exchange, response: plugin::Response) -> Response<Body> 
     }
     if status == http::StatusCode::NO_CONTENT || status == http::StatusCode::NOT_MODIFIED {
         body = Body::empty();
+    }
+    if let Some(length) = body.size_hint().exact()
+        && exchange.record.facts.method != http::Method::HEAD
+        && status != http::StatusCode::NOT_MODIFIED
+        && headers
+            .get(CONTENT_LENGTH)
+            .is_some_and(|told| *told != HeaderValue::from(length))
+    {
+        // What was told belongs to a body that a plugin has taken the place of.
+        headers.remove(CONTENT_LENGTH);
     }
     exchange.sent(status);
     let mut to_client = Response::new(ResponseBody::wrap(body, exchange));

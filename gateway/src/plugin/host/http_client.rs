@@ -83,12 +83,12 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             Box::new(async move {
                 let host = charge(&mut store)?;
                 let Some(left) = host.budget.fetches.checked_sub(1) else {
-                    let limit = host.context.limits.fetches;
+                    let limit = host.entry.limits.fetches;
                     let text = format!("more than {limit} calls in one hook (limits.fetches)");
                     return Ok((Err(HttpError::Denied(text)),));
                 };
                 host.budget.fetches = left;
-                let Some(fetch) = host.context.fetch.clone() else {
+                let Some(fetch) = host.entry.fetch.clone() else {
                     return Ok((Err(HttpError::Denied("not granted".into())),));
                 };
                 let reply = match checked(request) {

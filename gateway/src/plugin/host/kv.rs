@@ -41,7 +41,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 }
 
 fn granted<'a>(store: &'a mut Ctx<'_>) -> wasmtime::Result<&'a state::Kv> {
-    let kv = charge(store)?.context.kv.as_ref();
+    let kv = charge(store)?.entry.kv.as_ref();
     kv.ok_or_else(|| wasmtime::Error::msg("kv is not granted"))
 }
 

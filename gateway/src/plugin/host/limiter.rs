@@ -13,7 +13,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         "take",
         |mut store: Ctx<'_>, (key, bucket, cost): (WasmStr, Bucket, u64)| {
             charge(&mut store)?;
-            let limiter = store.data().context.limiter.as_ref();
+            let limiter = store.data().entry.limiter.as_ref();
             let limiter = limiter.ok_or_else(|| wasmtime::Error::msg("limiter is not granted"))?;
             let key = key.to_str(&store)?;
             let bucket = state::Bucket {

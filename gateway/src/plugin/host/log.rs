@@ -1,7 +1,8 @@
 //! `gateway:plugin/log`: messages to the gateway's log, lines to its access log. Within a call's `log-bytes`; what is
 //! beyond is dropped, and the last line says so.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use tracing::Level as Severity;
 use wasmtime::component::Linker;
@@ -22,7 +23,12 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
                     .map(|(name, value)| name.len() + value.len())
                     .sum::<usize>();
             let severity = severity(level);
-            match spend(&host.log_bytes, bytes) {
+            let spent = if host.entry.log_rate.allows(bytes) {
+                spend(&host.log_bytes, bytes)
+            } else {
+                Spent::Nothing
+            };
+            match spent {
                 Spent::Within => write(host, severity, &message, &fields),
                 Spent::Exhausted => write(
                     host,
@@ -38,10 +44,43 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     log.func_wrap("access", |mut store: Ctx<'_>, (line,): (String,)| {
         let host = charge(&mut store)?;
         if spend(&host.log_bytes, line.len()) == Spent::Within {
-            host.context.access_log.write(&line);
+            host.entry.access_log.write(&line);
         }
         Ok(())
     })
+}
+
+/// Bytes that one plugin may write to the log in a second, all its instances together: much for a person, little for a
+/// disk.
+const MAX_BYTES_PER_SECOND: usize = 256 * 1024;
+
+/// Counts what a plugin writes to the log in each second.
+#[derive(Debug)]
+pub(in crate::plugin) struct Rate {
+    start: Instant,
+    second: AtomicU64,
+    spent: AtomicUsize,
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            second: AtomicU64::new(0),
+            spent: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Rate {
+    /// Whether that many bytes more may be written; what is too much is dropped. Approximate at the turn of a second.
+    pub(super) fn allows(&self, bytes: usize) -> bool {
+        let second = self.start.elapsed().as_secs();
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.spent.store(0, Ordering::Relaxed);
+        }
+        self.spent.fetch_add(bytes.max(1), Ordering::Relaxed) < MAX_BYTES_PER_SECOND
+    }
 }
 
 /// How a message stands to what is left of the budget.
@@ -82,7 +121,7 @@ fn severity(level: Level) -> Severity {
 }
 
 fn write(host: &Host, severity: Severity, message: &str, fields: &[(String, String)]) {
-    let plugin = &*host.context.name;
+    let plugin = &*host.entry.name;
     let facts = host.scene.as_ref().map(|scene| &scene.request.facts);
     let route = facts.map(|facts| &*facts.route);
     let request_id = facts.map(|facts| facts.id.as_str());

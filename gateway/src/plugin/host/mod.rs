@@ -18,8 +18,9 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 pub use http_client::{Fetch, FetchCall, FetchFailure, FetchReply};
+pub(super) use log::Rate as LogRate;
 
-use super::engine::MAX_TABLE_ELEMENTS;
+use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use super::fault::Fault;
 use super::head::{RequestHead, ResponseHead};
 use super::spinning::Spinning;
@@ -28,7 +29,7 @@ use crate::observe::AccessLog;
 use crate::state;
 
 /// What a plugin entry has in common over all its instances.
-pub(super) struct Context {
+pub(super) struct Entry {
     /// The plugin's name in the configuration.
     pub(super) name: Arc<str>,
     /// What a call may consume.
@@ -41,6 +42,8 @@ pub(super) struct Context {
     pub(super) fetch: Option<Arc<dyn Fetch>>,
     /// Where raw lines go.
     pub(super) access_log: Arc<AccessLog>,
+    /// What all its instances together may write to the log.
+    pub(super) log_rate: LogRate,
 }
 
 /// Whether a head may be changed in the hook that is running.
@@ -78,7 +81,7 @@ pub(super) struct Budget {
 
 /// The data of an instance's store.
 pub(super) struct Host {
-    pub(super) context: Arc<Context>,
+    pub(super) entry: Arc<Entry>,
     pub(super) scene: Option<Scene>,
     pub(super) budget: Budget,
     pub(super) memory: MemoryCap,
@@ -88,13 +91,16 @@ pub(super) struct Host {
     table: ResourceTable,
 }
 
+/// Bytes that a guest may ask of `wasi:random` at once: no deadline can stop the host while it makes them.
+const MAX_RANDOM_BYTES: u64 = 64 * 1024;
+
 /// Resources that WASI may hold for one instance: streams and timers.
 const MAX_WASI_RESOURCES: usize = 64;
 
 impl Host {
-    pub(super) fn new(context: &Arc<Context>) -> Self {
-        let log_bytes = Arc::new(AtomicUsize::new(context.limits.log_bytes));
-        let output = output::LogStream::new(Arc::clone(&context.name), Arc::clone(&log_bytes));
+    pub(super) fn new(entry: &Arc<Entry>) -> Self {
+        let log_bytes = Arc::new(AtomicUsize::new(entry.limits.log_bytes));
+        let output = output::LogStream::new(Arc::clone(entry), Arc::clone(&log_bytes));
         // Clocks and randomness work; no file, socket, argument, variable or input is there.
         let wasi = WasiCtxBuilder::new()
             .stdout(output.clone())
@@ -102,11 +108,12 @@ impl Host {
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
+            .max_random_size(MAX_RANDOM_BYTES)
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_WASI_RESOURCES);
         Self {
-            context: Arc::clone(context),
+            entry: Arc::clone(entry),
             scene: None,
             budget: Budget {
                 host_calls: 0,
@@ -116,9 +123,8 @@ impl Host {
                 spinning: None,
             },
             memory: MemoryCap {
-                limit_bytes: context.limits.memory_bytes,
-                grown_bytes: 0,
-                refused: false,
+                limit_bytes: entry.limits.memory_bytes,
+                ..MemoryCap::default()
             },
             log_bytes,
             wasi,
@@ -128,7 +134,7 @@ impl Host {
 
     /// Begin a call that may use `ticks` of CPU time.
     pub(super) fn begin(&mut self, scene: Option<Scene>, ticks: u32) {
-        let limits = &self.context.limits;
+        let limits = &self.entry.limits;
         self.budget = Budget {
             host_calls: limits.host_calls,
             fetches: limits.fetches,
@@ -151,40 +157,61 @@ impl WasiView for Host {
     }
 }
 
-/// The cap on an instance's memory and tables.
-#[derive(Debug)]
+/// The cap on an instance's memory and tables, all of its core modules together.
+#[derive(Debug, Default)]
 pub(super) struct MemoryCap {
     limit_bytes: usize,
-    /// What the largest memory has grown to.
+    /// What all memories have grown to.
     pub(super) grown_bytes: usize,
+    table_elements: usize,
     /// Whether growth was refused during this call, so that what follows can be told from an ordinary trap.
     pub(super) refused: bool,
+}
+
+impl MemoryCap {
+    /// Count growth from `now` to `desired` within `limit`, if it stays within.
+    fn grow(total: &mut usize, now: usize, desired: usize, limit: usize) -> bool {
+        let grown = total.saturating_add(desired.saturating_sub(now));
+        if grown <= limit {
+            *total = grown;
+        }
+        grown <= limit
+    }
 }
 
 impl ResourceLimiter for MemoryCap {
     fn memory_growing(
         &mut self,
-        _now: usize,
+        now: usize,
         desired: usize,
         _max: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.limit_bytes;
+        let allowed = Self::grow(&mut self.grown_bytes, now, desired, self.limit_bytes);
         self.refused |= !allowed;
-        if allowed {
-            self.grown_bytes = self.grown_bytes.max(desired);
-        }
         Ok(allowed)
     }
 
     fn table_growing(
         &mut self,
-        _now: usize,
+        now: usize,
         desired: usize,
         _max: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let allowed = desired <= MAX_TABLE_ELEMENTS;
+        let allowed = Self::grow(&mut self.table_elements, now, desired, MAX_TABLE_ELEMENTS);
         self.refused |= !allowed;
         Ok(allowed)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_CORE_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
     }
 }
 
@@ -207,7 +234,7 @@ fn charge<'a>(store: &'a mut Ctx<'_>) -> wasmtime::Result<&'a mut Host> {
         Some(left) => host.budget.host_calls = left,
         None => {
             return Err(wasmtime::Error::new(Fault::HostCalls(
-                host.context.limits.host_calls,
+                host.entry.limits.host_calls,
             )));
         }
     }

@@ -9,19 +9,20 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
+use super::Entry;
 use super::log::{Spent, spend};
 use crate::observe::escape::escape;
 
 /// The stream behind a plugin's stdout and stderr.
 #[derive(Clone)]
 pub(super) struct LogStream {
-    plugin: Arc<str>,
+    entry: Arc<Entry>,
     log_bytes: Arc<AtomicUsize>,
 }
 
 impl LogStream {
-    pub(super) fn new(plugin: Arc<str>, log_bytes: Arc<AtomicUsize>) -> Self {
-        Self { plugin, log_bytes }
+    pub(super) fn new(entry: Arc<Entry>, log_bytes: Arc<AtomicUsize>) -> Self {
+        Self { entry, log_bytes }
     }
 }
 
@@ -45,10 +46,13 @@ impl AsyncWrite for LogStream {
     ) -> Poll<io::Result<usize>> {
         // Written in pieces of unknown size, so a line may come out as several; nothing is kept in between, since an
         // instance can go at any time.
-        if spend(&self.log_bytes, bytes.len()) == Spent::Within {
+        let plugin = &*self.entry.name;
+        if self.entry.log_rate.allows(bytes.len())
+            && spend(&self.log_bytes, bytes.len()) == Spent::Within
+        {
             let text = String::from_utf8_lossy(bytes);
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                tracing::info!(target: "plugin", plugin = &*self.plugin, "{}", escape(line));
+                tracing::info!(target: "plugin", plugin, "{}", escape(line));
             }
         }
         Poll::Ready(Ok(bytes.len()))
