@@ -13,6 +13,10 @@ pub mod imports {
         generate_all,
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
+        with: {
+            "gateway:plugin/types@0.1.0/edit-error": crate::error::EditError,
+            "gateway:plugin/http-client@0.1.0/error": crate::error::FetchError,
+        },
     });
 }
 

@@ -3,19 +3,28 @@
 //! Promises: `500ms`, `1.5s`, `1m`, `12h`, `7d`; whole nanoseconds, no floats. Leaves out: sums such as `1h30m`, and
 //! numbers without a unit, since nobody remembers which one was meant.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
 /// Read a duration.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse(&text).ok_or_else(|| {
-        D::Error::invalid_value(
-            Unexpected::Str(&text),
-            &"a duration such as \"500ms\", \"1s\" or \"1m\"",
-        )
-    })
+    deserializer.deserialize_str(Text)
+}
+
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as \"1s\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+        parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
 }
 
 /// Read a duration from a text.

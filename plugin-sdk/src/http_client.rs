@@ -9,9 +9,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use crate::bindings::imports::gateway::plugin::http_client::{
-    Error, HttpRequest, HttpResponse,
-};
+pub use crate::bindings::imports::gateway::plugin::http_client::{HttpRequest, HttpResponse};
+pub use crate::error::FetchError as Error;
 use crate::{Header, millis};
 
 /// A `GET` of an absolute `http` or `https` URL.

@@ -69,7 +69,7 @@
 //! # assert_eq!(exchange.request().header_str("x-hello").as_deref(), Some("hi, Ada"));
 //! # let answer = harness.on_request(&Exchange::get("/"))?;
 //! # assert!(matches!(answer, Decision::Respond(response) if response.status == 401));
-//! # assert_eq!(Harness::<Hello>::new("").err().as_deref(), Some("missing field `greeting`"));
+//! # assert_eq!(Harness::<Hello>::new("").err().as_deref(), Some("`greeting` is missing"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -85,7 +85,7 @@
 //! }
 //! ```
 //!
-//! **4. In the gateway.** `cargo build --release --target wasm32-wasip2`, then:
+//! **4. In the gateway.** `rustup target add wasm32-wasip2` once, `cargo build --release --target wasm32-wasip2`, then:
 //!
 //! ```toml
 //! [plugins.hello]
@@ -167,6 +167,7 @@ pub mod log;
 
 mod config;
 pub mod duration;
+mod error;
 mod export;
 
 #[doc(hidden)]
@@ -180,10 +181,11 @@ use std::time::Duration;
 
 #[doc(inline)]
 pub use bindings::imports::gateway::plugin::types::{
-    BodyDecision, ChunkDecision, Decision, Edit, EditError, Header, Interest, LocalResponse,
-    LogEntry, PluginTime,
+    BodyDecision, ChunkDecision, Decision, Edit, Header, Interest, LocalResponse, LogEntry,
+    PluginTime,
 };
 pub use config::Table;
+pub use error::EditError;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub use export::component;

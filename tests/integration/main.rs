@@ -23,6 +23,7 @@ mod on_log;
 mod output;
 mod plugins;
 mod raw_guests;
+mod regressions;
 mod reload;
 mod reload_load;
 mod routing;

@@ -44,7 +44,7 @@ impl Plugin for ExternalAuth {
 
     fn new(config: Config) -> Result<Self, String> {
         let user_header = header::check_name(&config.user_header)
-            .map_err(|error| format!("`user-header`: {}", error.name()))?;
+            .map_err(|error| format!("`user-header`: {error}"))?;
         Ok(Self {
             url: config.url,
             user_header,

@@ -71,22 +71,22 @@ fn what_serde_json_writes_is_read_back() {
 #[test]
 fn an_error_names_the_key() {
     let error = |json| parse::<Everything>(json).unwrap_err();
-    assert_eq!(error("{}"), "missing field `a-text`");
+    assert_eq!(error("{}"), "`a-text` is missing");
     assert_eq!(
         error(r#"{"a-text": 1}"#),
-        "`a-text`: invalid type: integer `1`, expected a string"
+        "`a-text`: expected a string, found the number 1"
     );
     assert_eq!(
         error(r#"{"a-text": {"b": 2}}"#),
-        "`a-text`: invalid type: table, expected a string"
+        "`a-text`: expected a string, found a table"
     );
     assert_eq!(
         error(r#"{"numbers": [1, 1.5]}"#),
-        "`numbers[1]`: invalid type: number `1.5`, expected i16"
+        "`numbers[1]`: expected a whole number from -32768 to 32767, found 1.5"
     );
     assert_eq!(
         error(r#"{"numbers": [40000]}"#),
-        "`numbers[0]`: invalid value: integer `40000`, expected i16"
+        "`numbers[0]`: expected a whole number from -32768 to 32767, found 40000"
     );
     assert_eq!(
         error(r#"{"table": {"k": [1]}}"#),
@@ -98,11 +98,34 @@ fn an_error_names_the_key() {
     );
     assert_eq!(
         error(r#"{"kinds": ["plan"]}"#),
-        "`kinds[0]`: unknown variant `plan`, expected one of `plain`, `holds`, `table`"
+        "`kinds[0]`: unknown word \"plan\"; did you mean `plain`?"
     );
-    assert!(
-        error(r#"{"atext": "x"}"#)
-            .starts_with("`atext`: unknown field `atext`, expected one of `a-text`")
+    assert!(error(r#"{"atext": "x"}"#).starts_with("`atext`: unknown key; did you mean `a-text`?"));
+    assert!(error(r#"{"colour": 1}"#).starts_with("`colour`: unknown key; there are `a-text`, `"));
+    let found = |json| parse::<Vec<u64>>(json).unwrap_err();
+    assert_eq!(
+        found("[-1]"),
+        "`[0]`: expected a whole number of at least 0, found -1"
+    );
+    assert_eq!(found("true"), "expected a list, found true");
+}
+
+#[test]
+fn a_duration_is_asked_for_by_an_example() {
+    #[derive(Debug, Deserialize)]
+    struct Per {
+        #[serde(with = "crate::duration")]
+        #[expect(dead_code, reason = "it is never read well")]
+        per: std::time::Duration,
+    }
+    let error = |json| parse::<Per>(json).unwrap_err();
+    assert_eq!(
+        error(r#"{"per": 5}"#),
+        "`per`: expected a duration such as \"1s\", found the number 5"
+    );
+    assert_eq!(
+        error(r#"{"per": "5"}"#),
+        "`per`: expected a duration such as \"1s\", found the string \"5\""
     );
 }
 
@@ -111,7 +134,7 @@ fn no_config_takes_no_key() {
     assert_eq!(parse::<NoConfig>("{}"), Ok(NoConfig {}));
     assert_eq!(
         parse::<NoConfig>(r#"{"a": 1}"#).unwrap_err(),
-        "`a`: unknown field `a`, there are no fields"
+        "`a`: unknown key; there are no keys here"
     );
 }
 

@@ -31,9 +31,7 @@ impl Reader<'_> {
             },
             _ => match self.number() {
                 "" => return self.malformed(),
-                text => text
-                    .parse()
-                    .map_or(Unexpected::Other("number"), Unexpected::Signed),
+                text => Unexpected::Other(text),
             },
         };
         Error::invalid_type(unexpected, expected)
@@ -49,10 +47,7 @@ impl Reader<'_> {
         } else if let Ok(value) = text.parse() {
             visitor.visit_i64(value)
         } else {
-            Err(Error::invalid_type(
-                Unexpected::Other(&format!("number `{text}`")),
-                &visitor,
-            ))
+            Err(Error::invalid_type(Unexpected::Other(text), &visitor))
         }
     }
 

@@ -200,8 +200,7 @@ impl Consumer {
 }
 
 fn checked_name(key: &str, name: &str) -> Result<String, String> {
-    header::check_name(name)
-        .map_err(|error| format!("`{key}`: the header field {name:?}: {}", error.name()))
+    header::check_name(name).map_err(|error| format!("`{key}`: {name:?}: {error}"))
 }
 
 fn strip_param(request: &mut Request, name: &str) -> Result<(), Fault> {

@@ -4,8 +4,8 @@
 //! an exchange fail, and each is looked up at most once in a hook. Leaves out: conditions, and editing values.
 
 use plugin_sdk::{
-    Decision, Edit, EditError, Fault, Header, Interest, OnRequest, OnResponse, Plugin, Request,
-    Response, Table, header,
+    Decision, Edit, Fault, Header, Interest, OnRequest, OnResponse, Plugin, Request, Response,
+    Table, header,
 };
 use serde::Deserialize;
 
@@ -175,8 +175,5 @@ impl Plan {
 }
 
 fn checked_name(key: &str, name: &str) -> Result<String, String> {
-    header::check_name(name).map_err(|error| match error {
-        EditError::Forbidden => format!("{key}`: the field {name:?} belongs to the gateway"),
-        _ => format!("{key}`: {name:?} is no name of a header field"),
-    })
+    header::check_name(name).map_err(|error| format!("{key}`: {name:?}: {error}"))
 }

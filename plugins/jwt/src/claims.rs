@@ -63,7 +63,7 @@ impl Rules {
         };
         let exp = date("exp")?;
         if exp.is_none() && self.requires_exp {
-            return Err(Refusal::Expired);
+            return Err(Refusal::Unlimited);
         }
         Ok(Period {
             from: date("nbf")?.map_or(f64::NEG_INFINITY, |nbf| nbf - self.leeway_seconds),

@@ -288,8 +288,7 @@ fn headers(
 }
 
 fn field(key: &str, name: &str) -> Result<String, String> {
-    header::check_name(name)
-        .map_err(|error| format!("`{key}`: the header field {name:?}: {}", error.name()))
+    header::check_name(name).map_err(|error| format!("`{key}`: {name:?}: {error}"))
 }
 
 fn named(key: &str, name: Option<String>) -> Result<Option<String>, String> {

@@ -4,7 +4,6 @@
 //! Leaves out: what went wrong with the key set's URL, which is in the gateway's log.
 
 use plugin_sdk::{LocalResponse, Request};
-use serde::Serialize;
 
 /// Why a request does not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +20,10 @@ pub(crate) enum Refusal {
     Key,
     /// It was signed with another key, or changed since.
     Signature,
-    /// It has expired, or must have an expiry and has none.
+    /// It has expired.
     Expired,
+    /// It must have an expiry and has none.
+    Unlimited,
     /// Its time has not come.
     Early,
     /// It is from somebody else.
@@ -40,15 +41,10 @@ pub(crate) enum Refusal {
 /// What RFC 6750 section 3.1 calls it.
 const INVALID_TOKEN: Option<&str> = Some("invalid_token");
 
-#[derive(Serialize)]
-struct Body<'a> {
-    error: &'a str,
-    request_id: &'a str,
-}
-
 impl Refusal {
     /// Status, stable reason word, error code of RFC 6750, and the words for whoever reads the challenge.
     fn words(self) -> (u16, &'static str, Option<&'static str>, &'static str) {
+        let token = |reason, words| (401, reason, INVALID_TOKEN, words);
         match self {
             Self::Missing => (401, "jwt-missing", None, ""),
             Self::Repeated => (
@@ -57,55 +53,16 @@ impl Refusal {
                 Some("invalid_request"),
                 "The request has more than one token",
             ),
-            Self::Malformed => (
-                401,
-                "jwt-malformed",
-                INVALID_TOKEN,
-                "The token is malformed",
-            ),
-            Self::Algorithm => (
-                401,
-                "jwt-algorithm",
-                INVALID_TOKEN,
-                "The token's algorithm is not accepted",
-            ),
-            Self::Key => (
-                401,
-                "jwt-key",
-                INVALID_TOKEN,
-                "The token's key is not known",
-            ),
-            Self::Signature => (
-                401,
-                "jwt-signature",
-                INVALID_TOKEN,
-                "The token's signature is wrong",
-            ),
-            Self::Expired => (401, "jwt-expired", INVALID_TOKEN, "The token has expired"),
-            Self::Early => (
-                401,
-                "jwt-early",
-                INVALID_TOKEN,
-                "The token is not valid yet",
-            ),
-            Self::Issuer => (
-                401,
-                "jwt-issuer",
-                INVALID_TOKEN,
-                "The token's issuer is not accepted",
-            ),
-            Self::Audience => (
-                401,
-                "jwt-audience",
-                INVALID_TOKEN,
-                "The token is not meant for this service",
-            ),
-            Self::Unfit => (
-                401,
-                "jwt-unfit",
-                INVALID_TOKEN,
-                "A claim of the token can't be passed on",
-            ),
+            Self::Malformed => token("jwt-malformed", "The token is malformed"),
+            Self::Algorithm => token("jwt-algorithm", "The token's algorithm is not accepted"),
+            Self::Key => token("jwt-key", "The token's key is not known"),
+            Self::Signature => token("jwt-signature", "The token's signature is wrong"),
+            Self::Expired => token("jwt-expired", "The token has expired"),
+            Self::Unlimited => token("jwt-unlimited", "The token has no expiry"),
+            Self::Early => token("jwt-early", "The token is not valid yet"),
+            Self::Issuer => token("jwt-issuer", "The token's issuer is not accepted"),
+            Self::Audience => token("jwt-audience", "The token is not meant for this service"),
+            Self::Unfit => token("jwt-unfit", "A claim of the token can't be passed on"),
             Self::Claims => (
                 403,
                 "jwt-claims",
@@ -120,10 +77,7 @@ impl Refusal {
     pub(crate) fn response(self, realm: &str, request: &Request) -> LocalResponse {
         let (status, reason, code, description) = self.words();
         plugin_sdk::debug!(reason = reason, "refuses a request");
-        let response = LocalResponse::new(status).json(&Body {
-            error: reason,
-            request_id: &request.id(),
-        });
+        let response = LocalResponse::failure(status, reason, request);
         if status == 503 {
             return response.header("retry-after", "1");
         }

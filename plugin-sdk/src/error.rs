@@ -1,0 +1,148 @@
+//! Why the gateway does not do what a plugin asks for: [`EditError`] and the error of
+//! [`http_client`](crate::http_client).
+//!
+//! Promises: the bindings use these types in place of the contract's, with the same cases in the same order; both texts,
+//! `Display` and `Debug`, are sentences, since the one that an operator or a failing test shows depends on the way that
+//! it took. Leaves out: `kv` and `limiter`, whose cases speak for themselves.
+
+use std::fmt;
+
+/// Why an edit was refused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EditError {
+    /// The name is not an RFC 9110 token.
+    InvalidName,
+    /// The value holds CR, LF, NUL or another control byte, or is longer than the gateway allows.
+    InvalidValue,
+    /// Framing, hop-by-hop or connection-level fields (`content-length`, `transfer-encoding`, `connection`, `upgrade`,
+    /// `te`, `trailer`, `host`, ...) belong to the gateway.
+    Forbidden,
+    /// The message would exceed the gateway's limit of header fields or header bytes.
+    TooLarge,
+    /// The message can no longer be changed, such as the request in a response hook.
+    ReadOnly,
+}
+
+impl EditError {
+    /// The contract's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidName => "invalid-name",
+            Self::InvalidValue => "invalid-value",
+            Self::Forbidden => "forbidden",
+            Self::TooLarge => "too-large",
+            Self::ReadOnly => "read-only",
+        }
+    }
+
+    /// For the bindings: from the number that crossed the border. Others than these the border does not let through.
+    #[doc(hidden)]
+    pub fn _lift(case: u8) -> Self {
+        match case {
+            0 => Self::InvalidName,
+            1 => Self::InvalidValue,
+            2 => Self::Forbidden,
+            3 => Self::TooLarge,
+            _ => Self::ReadOnly,
+        }
+    }
+}
+
+impl fmt::Display for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidName => "this is no name of a header field",
+            Self::InvalidValue => {
+                "the value holds characters that can't stand there, or is too long"
+            }
+            Self::Forbidden => "the header field or method belongs to the gateway",
+            Self::TooLarge => "the message would be larger than the gateway allows",
+            Self::ReadOnly => "the message can no longer be changed",
+        })
+    }
+}
+
+impl fmt::Debug for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for EditError {}
+
+/// Why a call to another service failed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum FetchError {
+    /// The URL's origin or its address is not granted, or the calls of this hook are used up.
+    Denied(String),
+    /// The call is not well-formed.
+    Invalid(String),
+    /// No connection could be made.
+    Connect(String),
+    /// The time was up.
+    Timeout,
+    /// The connection broke, or the answer was not HTTP.
+    Protocol(String),
+    /// The answer's body exceeds 1 MiB.
+    TooLarge,
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, why) = match self {
+            Self::Denied(why) => ("the call is not allowed: ", why.as_str()),
+            Self::Invalid(why) => ("the call is not well-formed: ", why.as_str()),
+            Self::Connect(why) => ("no connection could be made: ", why.as_str()),
+            Self::Protocol(why) => ("the connection broke: ", why.as_str()),
+            Self::Timeout => ("the call took too long", ""),
+            Self::TooLarge => ("the answer is larger than 1 MiB", ""),
+        };
+        f.write_str(what)?;
+        f.write_str(why)
+    }
+}
+
+impl fmt::Debug for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for FetchError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_sentences_by_both_texts() {
+        let forbidden = "the header field or method belongs to the gateway";
+        assert_eq!(EditError::_lift(2).to_string(), forbidden);
+        assert_eq!(format!("{:?}", EditError::Forbidden), forbidden);
+        let denied = FetchError::Denied("no grant".to_owned());
+        assert_eq!(denied.to_string(), "the call is not allowed: no grant");
+        assert_eq!(
+            format!("{:?}", FetchError::Timeout),
+            "the call took too long"
+        );
+    }
+
+    #[test]
+    fn the_cases_are_in_the_contract_s_order() {
+        let words: Vec<_> = (0..5).map(|case| EditError::_lift(case).name()).collect();
+        let contract = include_str!("../../wit/types.wit");
+        let (_, cases) = contract.split_once("enum edit-error {").unwrap();
+        let (cases, _) = cases.split_once('}').unwrap();
+        let lines = cases.lines().map(str::trim);
+        let written: Vec<_> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with("///"))
+            .collect();
+        assert_eq!(
+            written,
+            words
+                .iter()
+                .map(|word| format!("{word},"))
+                .collect::<Vec<_>>()
+        );
+    }
+}
