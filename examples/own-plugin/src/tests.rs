@@ -37,7 +37,10 @@ fn the_response_says_how_long_it_took() {
 #[test]
 fn a_wrong_configuration_is_refused_with_its_key() {
     let error = |config| Harness::<Doorman>::new(config).unwrap_err();
-    assert_eq!(error(""), "missing field `turn-away`");
+    assert_eq!(error(""), "`turn-away` is missing");
     assert!(error("turn-away = ['']").contains("empty word"));
-    assert!(error("turn-away = []\nturnaway = []").contains("unknown field `turnaway`"));
+    assert!(
+        error("turn-away = []\nturnaway = []")
+            .contains("`turnaway`: unknown key; did you mean `turn-away`?")
+    );
 }

@@ -113,7 +113,10 @@ fn a_wrong_configuration_is_refused_and_its_place_named() {
             "fields = ['request.header.a b']",
             "`fields[0]`: unknown field",
         ),
-        ("fields = 'id'", "`fields`: invalid type: string \"id\""),
+        (
+            "fields = 'id'",
+            "`fields`: expected a list, found the string \"id\"",
+        ),
     ] {
         let found = Harness::<AccessLog>::new(config).unwrap_err();
         assert!(found.starts_with(error), "{config}: {found}");

@@ -137,7 +137,7 @@ fn a_wrong_configuration_is_refused_and_its_place_named() {
         ("request = {}", "there is nothing to do"),
         (
             "request.set.host = 'x'",
-            "`request.set`: the field \"host\" belongs to the gateway",
+            "`request.set`: \"host\": the header field or method belongs to the gateway",
         ),
         (
             "response.append.Content-Length = ['1']",
@@ -167,13 +167,16 @@ fn a_wrong_configuration_is_refused_and_its_place_named() {
         ("request.set.a = '${route'", "`request.set.a`: `$` begins"),
         (
             "request.set.a = 1",
-            "`request.set.a`: invalid type: integer `1`, expected a string",
+            "`request.set.a`: expected a string, found the number 1",
         ),
         (
             "request.append.a = 'b'",
-            "`request.append.a`: invalid type: string \"b\", expected a sequence",
+            "`request.append.a`: expected a list, found the string \"b\"",
         ),
-        ("requests.set.a = 'b'", "`requests`: unknown field"),
+        (
+            "requests.set.a = 'b'",
+            "`requests`: unknown key; did you mean `request`?",
+        ),
     ] {
         let found = Harness::<Headers>::new(config).unwrap_err();
         assert!(found.starts_with(error), "{config}: {found}");

@@ -212,7 +212,7 @@ fn a_wrong_configuration_is_refused_and_its_key_named() {
         ("rate = 1\nper = '1s'\nipv6-prefix = 129", "`ipv6-prefix`"),
         ("rate = 1\nper = '1s'\nname = 'a\"b'", "`name`"),
         ("rate = '1'\nper = '1s'", "`rate`"),
-        ("per = '1s'", "missing field `rate`"),
+        ("per = '1s'", "`rate` is missing"),
     ] {
         let error = Harness::<RateLimit>::new(config).unwrap_err();
         assert!(error.starts_with(key), "{config}: {error}");

@@ -67,7 +67,7 @@ fn a_client_that_knows_how_to_make_a_plugin_loop_does_not_take_it_from_the_other
     let up = Upstream::echo();
     let acts = "{ hook = \"request\", act = \"loop\", when = \"x-loop\" }";
     let gateway = Setup::to(&up, "plugins = [\"moody\"]")
-        .acts_with("moody", acts, "limits = { time = \"20ms\" }")
+        .acts_with("moody", acts, "limits = { time = \"50ms\" }")
         .start();
     expect::ok(&gateway.get("/"));
     let bad = get("/").header("x-loop", "1");
