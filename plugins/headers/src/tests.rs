@@ -141,11 +141,11 @@ fn a_wrong_configuration_is_refused_and_its_place_named() {
         ),
         (
             "response.append.Content-Length = ['1']",
-            "`response.append`: the field \"Content-Length\" belongs",
+            "`response.append`: \"Content-Length\": the header field or method belongs",
         ),
         (
             "request.remove = ['a b']",
-            "`request.remove`: \"a b\" is no name",
+            "`request.remove`: \"a b\": this is no name of a header field",
         ),
         (
             "request.set.a = \"b\\nc\"",

@@ -10,7 +10,6 @@ mod core;
 mod cpu;
 #[path = "../rig/mod.rs"]
 mod rig;
-mod upstream;
 
 use std::io;
 use std::process::ExitCode;
@@ -78,6 +77,7 @@ struct Bench {
     bare: Side,
     /// Whether the proxies have a core of their own.
     is_pinned: bool,
+    _upstream: Child,
     _setup: Setup,
 }
 
@@ -99,10 +99,12 @@ struct Subject {
 impl Bench {
     fn start(arguments: &Arguments) -> io::Result<Self> {
         let runtime = Arc::new(Builder::new_current_thread().enable_all().build()?);
-        let to = upstream::start(&runtime)?.to_string();
+        let mut is_pinned = core::choose(core::OF_LOAD);
+        let upstream = Child::service("upstream", &[])?;
+        let to = upstream.addresses[0].to_string();
         let setup = setup(&format!("http://{to}"));
         setup.write();
-        let mut is_pinned = core::choose(core::OF_PROXIES);
+        is_pinned &= core::choose(core::OF_PROXIES);
         let bare = Child::service("bare", &[(bare::UPSTREAM, &to)])?;
         let gateway = Child::gateway(&setup.file())?;
         is_pinned &= core::choose(core::OF_LOAD);
@@ -122,6 +124,7 @@ impl Bench {
             gateway: Side::of(gateway, &runtime)?,
             bare: Side::of(bare, &runtime)?,
             is_pinned,
+            _upstream: upstream,
             _setup: setup,
         })
     }
