@@ -73,7 +73,8 @@ impl Suspension {
     pub(super) fn note_good(&self, now: Instant) {
         // Read first: these lines are shared by all workers, and nearly always as they should be.
         let now_ms = ms(now).max(1);
-        if now_ms >= self.good_ms.load(Ordering::Relaxed) + GOOD_RESOLUTION_MS {
+        let good_ms = self.good_ms.load(Ordering::Relaxed);
+        if good_ms == 0 || now_ms >= good_ms + GOOD_RESOLUTION_MS {
             self.good_ms.store(now_ms, Ordering::Relaxed);
         }
         if self.streak.load(Ordering::Relaxed) != 0 {
