@@ -1,5 +1,5 @@
 //! Plugins that misbehave, each on its own route under some load, on the one worker that also serves a good route: what
-//! the good route's clients notice.
+//! the good route's clients notice, when the worker has little else to do and when it has all that it can.
 //!
 //! In each round every misbehaviour once, each between two quiet phases, so that what else the machine does hits quiet and
 //! disturbed phases alike. Compared are the medians over the rounds.
@@ -11,20 +11,20 @@ use std::time::Duration;
 use gateway_tests::{Setup, guests};
 
 use crate::memory::{forget_peak, peak_mib, resident_mib};
-use crate::paced::{Pace, Paced, join};
+use crate::paced::{Pace, join};
 use crate::rig::arguments::Arguments;
 use crate::rig::child::Child;
 use crate::rig::clients::get;
 use crate::rig::report::median;
 use crate::verdict::Verdict;
 
-/// The good route's load.
-const GOOD_CONNECTIONS: u32 = 16;
-const GOOD_PER_SECOND: u32 = 400;
+/// The good route's load: name, connections, requests in a second, all connections together; as many as they get if not
+/// said.
+const GOOD: [(&str, u32, Option<u32>); 2] = [("light", 16, Some(400)), ("full", 50, None)];
 /// The load of a route whose plugin misbehaves: a client that asks again and again.
 const BAD_CONNECTIONS: u32 = 4;
-const BAD_PER_SECOND: u32 = 40;
-/// How much longer than undisturbed the good route's p99 may be.
+const BAD_PER_SECOND: Option<u32> = Some(40);
+/// How many times longer than undisturbed the good route's p99 may be.
 const SLOWER: f64 = 3.0;
 /// What a fault may leave behind in memory, in MiB: some instances' worth.
 const LEFT_MIB: f64 = 64.0;
@@ -54,65 +54,75 @@ struct Phases {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> io::Result<Verdict> {
-    let rounds = arguments.rounds(5, 1);
+    let rounds = arguments.rounds(3, 1);
     let during = Duration::from_secs(if arguments.is_quick { 1 } else { 4 });
     let upstream = Child::service("upstream", &[])?;
     let setup = setup(&format!("http://{}", upstream.addresses[0]));
     setup.write();
     let gateway = Child::gateway(&setup.file())?;
     let address = gateway.addresses[0];
+    let stage = |connections, per_second| Stage {
+        address,
+        connections,
+        per_second,
+        during,
+    };
 
-    let mut quiet = Phases::default();
-    let kinds = ACTS
-        .iter()
-        .map(|(name, _)| vec![*name])
-        .chain([ACTS.map(|(name, _)| name).to_vec()]);
-    let mut disturbed: Vec<_> = kinds.map(|routes| (routes, Phases::default())).collect();
     // One of each that does not count: instances are made, code is paged in.
-    for (routes, _) in &disturbed {
-        Phases::default().run(address, routes, during / 4);
+    for routes in kinds() {
+        Phases::default().run(&stage(16, Some(400)), &routes);
     }
     let before = resident_mib(gateway.id())?;
     forget_peak(gateway.id())?;
-    for _ in 0..rounds {
-        for (routes, phases) in &mut disturbed {
-            quiet.run(address, &[], during);
-            phases.run(address, routes, during);
+    let mut verdict = Verdict::of(format!(
+        "A good route and misbehaving routes, each at {} requests/s, on one worker; {rounds} rounds, phases of {during:?}.",
+        BAD_PER_SECOND.unwrap_or_default()
+    ));
+    for (load, connections, per_second) in GOOD {
+        let stage = stage(connections, per_second);
+        let mut quiet = Phases::default();
+        let mut disturbed: Vec<_> = kinds().map(|routes| (routes, Phases::default())).collect();
+        for _ in 0..rounds {
+            for (routes, phases) in &mut disturbed {
+                quiet.run(&stage, &[]);
+                phases.run(&stage, routes);
+            }
         }
+        quiet.run(&stage, &[]);
+        judge(&mut verdict, load, &quiet, &disturbed);
     }
-    quiet.run(address, &[], during);
-    let memory = [before, peak_mib(gateway.id())?, resident_mib(gateway.id())?];
-    Ok(verdict(rounds, during, &quiet, &disturbed, memory))
+    verdict.note(
+        "RSS peak, over before",
+        peak_mib(gateway.id())? - before,
+        "MiB",
+    );
+    verdict.at_most(
+        "RSS after, over before",
+        resident_mib(gateway.id())? - before,
+        LEFT_MIB,
+        "MiB",
+    );
+    Ok(verdict)
 }
 
-fn verdict(
-    rounds: usize,
-    during: Duration,
-    quiet: &Phases,
-    disturbed: &[(Vec<&str>, Phases)],
-    [before, peak, after]: [f64; 3],
-) -> Verdict {
-    let mut verdict = Verdict::of(format!(
-        "Good route at {GOOD_PER_SECOND} requests/s on one worker, a misbehaving route at {BAD_PER_SECOND}/s beside it; {rounds} \
-         rounds, phases of {during:?}."
-    ));
+/// Each misbehaving route alone, then all together.
+fn kinds() -> impl Iterator<Item = Vec<&'static str>> {
+    let names = ACTS.map(|(name, _)| name);
+    names
+        .into_iter()
+        .map(|name| vec![name])
+        .chain([names.to_vec()])
+}
+
+fn judge(verdict: &mut Verdict, load: &str, quiet: &Phases, disturbed: &[(Vec<&str>, Phases)]) {
     let undisturbed = median(&quiet.p99_ms);
-    verdict.note("p99 undisturbed", undisturbed, "ms");
-    verdict.at_most("failed, undisturbed", quiet.failed as f64, 0.0, "");
+    verdict.note(&format!("{load} load, p99 undisturbed"), undisturbed, "ms");
+    let of = format!("{load} load, failed of {} undisturbed", quiet.answered);
+    verdict.at_most(&of, quiet.failed as f64, 0.0, "");
     for (routes, phases) in disturbed {
         let name = if routes.len() > 1 { ALL } else { routes[0] };
         let p99 = median(&phases.p99_ms);
-        verdict.note(&format!("p99 beside {name}"), p99, "ms");
-        verdict.at_most(
-            &format!("p99 beside {name}, of undisturbed"),
-            p99 / undisturbed,
-            SLOWER,
-            "times",
-        );
-        let of = format!(
-            "failed of {} beside {name}",
-            phases.answered as u64 + phases.failed
-        );
+        let of = format!("{load} load, failed of {} beside {name}", phases.answered);
         verdict.at_most(&of, phases.failed as f64, 0.0, "");
         verdict.at_most(
             &format!("successes of {name} itself"),
@@ -120,30 +130,35 @@ fn verdict(
             0.0,
             "",
         );
+        verdict.note(&format!("{load} load, p99 beside {name}"), p99, "ms");
+        let of = format!("{load} load, p99 beside {name}, of undisturbed");
+        verdict.at_most(&of, p99 / undisturbed, SLOWER, "times");
     }
-    verdict.note("RSS peak, over before", peak - before, "MiB");
-    verdict.at_most("RSS after, over before", after - before, LEFT_MIB, "MiB");
-    verdict
+}
+
+/// Where, how hard and how long the good route is driven.
+struct Stage {
+    address: SocketAddr,
+    connections: u32,
+    per_second: Option<u32>,
+    during: Duration,
 }
 
 impl Phases {
     /// One phase: the good route's load, and that of these routes.
-    fn run(&mut self, address: SocketAddr, bad: &[&str], during: Duration) {
-        let pace = |path: &str, connections, per_second| {
-            let request = get(path);
-            Pace {
-                address,
-                request,
-                connections,
-                per_second,
-                during,
-            }
+    fn run(&mut self, stage: &Stage, bad: &[&str]) {
+        let pace = |path: &str, connections, per_second| Pace {
+            address: stage.address,
+            request: get(path),
+            connections,
+            per_second,
+            during: stage.during,
         };
         let bad: Vec<_> = bad
             .iter()
             .map(|name| pace(&format!("/{name}/1"), BAD_CONNECTIONS, BAD_PER_SECOND).start())
             .collect();
-        let good: Paced = join(pace("/good/1", GOOD_CONNECTIONS, GOOD_PER_SECOND).start());
+        let good = join(pace("/good/1", stage.connections, stage.per_second).start());
         self.passed += bad
             .into_iter()
             .map(|threads| join(threads).times_ms.len())

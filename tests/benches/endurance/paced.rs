@@ -1,6 +1,6 @@
-//! Requests at a fixed rate, whatever becomes of them, and how long each took.
+//! Requests at a fixed rate, whatever becomes of them, or one after the other; and how long each took.
 //!
-//! A thread for each connection, each with its own times at which to send. A request that can't be sent in time,
+//! A thread for each connection, each with its own times at which to send. At a fixed rate, a request that can't be sent in time,
 //! because the one before it is not answered yet, counts from when it should have been sent: a gateway that stands still
 //! can't hide that.
 
@@ -21,8 +21,8 @@ pub(crate) struct Pace {
     pub(crate) address: SocketAddr,
     pub(crate) request: Arc<[u8]>,
     pub(crate) connections: u32,
-    /// All connections together.
-    pub(crate) per_second: u32,
+    /// All connections together; `None`: each sends its next request when it has the answer to the last.
+    pub(crate) per_second: Option<u32>,
     pub(crate) during: Duration,
 }
 
@@ -61,14 +61,20 @@ impl Pace {
 
     fn connection(&self, begin: Instant, number: u32) -> Paced {
         let mut paced = Paced::default();
-        let period = Duration::from_secs(1) * self.connections / self.per_second;
+        let period = self.per_second.map_or(Duration::ZERO, |rate| {
+            Duration::from_secs(1) * self.connections / rate
+        });
         let mut due = begin + period * number / self.connections;
         let mut stream = None;
         let mut free = begin;
         while due < begin + self.during {
             thread::sleep(due.saturating_duration_since(Instant::now()));
             // Waking up late is our own doing and not the gateway's; being busy with the last request is its.
-            let sent = if free > due { due } else { Instant::now() };
+            let sent = if free > due && self.per_second.is_some() {
+                due
+            } else {
+                Instant::now()
+            };
             match self.exchange(&mut stream) {
                 Ok(200) => paced.times_ms.push(sent.elapsed().as_secs_f64() * 1000.0),
                 Ok(_) => paced.failed += 1,
@@ -78,7 +84,10 @@ impl Pace {
                 }
             }
             free = Instant::now();
-            due += period;
+            due = match self.per_second {
+                Some(_) => due + period,
+                None => free,
+            };
         }
         paced
     }

@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<Verdict> {
         slowest.as_secs_f64() * 1000.0,
         "ms",
     );
-    for reload in [warm, reloads / 2, reloads] {
+    for reload in [warm, reloads / 4, reloads / 2, reloads / 4 * 3, reloads] {
         verdict.note(&format!("RSS at reload {reload}"), at(reload), "MiB");
     }
     verdict.at_most(
