@@ -8,18 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use wasm_build::{Error, compile, component, variable};
+use wasm_build::{Error, compile, component, run, variable};
 
 fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        // The build fails by the line itself; with an exit code cargo would add everything that this script printed.
-        Err(Error::Setup(line)) => {
-            println!("cargo::error={line}");
-            ExitCode::SUCCESS
-        }
-        Err(Error::Compile) => ExitCode::FAILURE,
-    }
+    run(build)
 }
 
 fn build() -> Result<(), Error> {

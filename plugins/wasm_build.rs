@@ -8,7 +8,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,19 @@ pub(crate) enum Error {
 impl From<String> for Error {
     fn from(line: String) -> Self {
         Self::Setup(line)
+    }
+}
+
+/// What the build script's `main` is.
+pub(crate) fn run(build: fn() -> Result<(), Error>) -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The build fails by the line itself; with an exit code cargo would add everything that the script printed.
+        Err(Error::Setup(line)) => {
+            println!("cargo::error={line}");
+            ExitCode::SUCCESS
+        }
+        Err(Error::Compile) => ExitCode::FAILURE,
     }
 }
 

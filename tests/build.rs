@@ -7,7 +7,7 @@ mod wasm_build;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use wasm_build::{Error, compile, variable};
+use wasm_build::{Error, compile, run, variable};
 
 const PACKAGES: [&str; 5] = [
     "guest-misbehaving",
@@ -18,15 +18,7 @@ const PACKAGES: [&str; 5] = [
 ];
 
 fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        // As in `plugins/build.rs`: the line itself fails the build.
-        Err(Error::Setup(line)) => {
-            println!("cargo::error={line}");
-            ExitCode::SUCCESS
-        }
-        Err(Error::Compile) => ExitCode::FAILURE,
-    }
+    run(build)
 }
 
 fn build() -> Result<(), Error> {

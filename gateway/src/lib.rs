@@ -1,3 +1,5 @@
+//! The gateway as a library, for its own binary and for the tests. This is the map; what it shows follows.
+#![doc = ""]
 #![doc = include_str!("../ARCHITECTURE.md")]
 
 // In reading order: the doors, then a request's way through, then what it stands on.

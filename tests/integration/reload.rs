@@ -72,48 +72,48 @@ fn a_changed_component_serves_after_a_reload_through_the_admin_listener() {
     assert_eq!(gateway.get("/").status, 202);
 }
 
-#[test]
-fn whatever_is_wrong_with_the_next_generation_the_old_one_goes_on() {
-    let up = Upstream::echo();
-    let gateway = first(&up);
-    let setup = gateway.setup().clone();
+/// Configurations that can't serve, each with a word of why.
+fn wrong(setup: &Setup, up: &Upstream) -> [(String, &'static str); 10] {
     let bad = |setup: Setup| setup.toml();
     let with = |name: &str, component: &[u8], keys: &str| {
         let keys = format!("{keys}\n{}", gateway_tests::guests::EVERY_GRANT);
         setup
             .again()
-            .upstream("up", &up)
+            .upstream("up", up)
             .route("/*", &format!("plugins = [\"{name}\"]"))
             .plugin(name, component, &keys)
     };
     let misbehaving = gateway_tests::guests::MISBEHAVING;
-    let texts = [
-        ("[server\nlisten = ", "gateway.toml:"),
-        ("[[routes]]\npath = \"/\"\nupstrem = \"up\"\n", "upstream"),
+    [
+        ("[server\nlisten = ".to_owned(), "gateway.toml:"),
         (
-            &bad(setup
+            "[[routes]]\npath = \"/\"\nupstrem = \"up\"\n".to_owned(),
+            "upstream",
+        ),
+        (
+            bad(setup
                 .again()
-                .upstream("up", &up)
+                .upstream("up", up)
                 .route("/*", "plugins = [\"gone\"]")),
             "gone",
         ),
         (
-            &bad(setup
+            bad(setup
                 .again()
-                .upstream("up", &up)
+                .upstream("up", up)
                 .plugin_from("gone", "./gone.wasm", "")),
             "gone.wasm",
         ),
         (
-            &bad(with("half", &misbehaving[..100_000], "")),
+            bad(with("half", &misbehaving[..100_000], "")),
             "plugins.half",
         ),
         (
-            &bad(with("traps", misbehaving, "config = { init = \"trap\" }")),
+            bad(with("traps", misbehaving, "config = { init = \"trap\" }")),
             "trap",
         ),
         (
-            &bad(with(
+            bad(with(
                 "loops",
                 misbehaving,
                 "config = { init = \"loop\" }\nlimits = { init-time = \"30ms\" }",
@@ -121,7 +121,7 @@ fn whatever_is_wrong_with_the_next_generation_the_old_one_goes_on() {
             "time",
         ),
         (
-            &bad(with(
+            bad(with(
                 "refuses",
                 misbehaving,
                 "config = { init = { refuse = \"not this colour\" } }",
@@ -129,7 +129,7 @@ fn whatever_is_wrong_with_the_next_generation_the_old_one_goes_on() {
             "not this colour",
         ),
         (
-            &bad(with(
+            bad(with(
                 "worldless",
                 &Raw::new().without("lifecycle").component(),
                 "",
@@ -137,17 +137,24 @@ fn whatever_is_wrong_with_the_next_generation_the_old_one_goes_on() {
             "lifecycle",
         ),
         (
-            &bad(setup
+            bad(setup
                 .again()
-                .upstream("up", &up)
+                .upstream("up", up)
                 .route("/{a}", "")
                 .route("/{b}", "name = \"other\"")),
             "other",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn whatever_is_wrong_with_the_next_generation_the_old_one_goes_on() {
+    let up = Upstream::echo();
+    let gateway = first(&up);
+    let setup = gateway.setup().clone();
     let mut failed = 0.0;
-    for (text, expected) in texts {
-        setup.write_text(text);
+    for (text, expected) in wrong(&setup, &up) {
+        setup.write_text(&text);
         let error = gateway.reload().expect_err("it is wrong");
         failed += 1.0;
         assert!(error.contains(expected), "{expected:?} is not in: {error}");

@@ -3,12 +3,38 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gateway_tests::guests::Raw;
-use gateway_tests::{Setup, Upstream, get, post};
+use gateway_tests::{Running, Setup, Upstream, get, post};
 
 const RELOADS: usize = 200;
 /// Clients that keep their connection, and clients that make a new one for each request.
 const KEEPING: usize = 24;
 const RECONNECTING: usize = 8;
+
+/// Ask over one connection until all is over; a client that reconnects asks once.
+fn ask_on(gateway: &Running, number: usize, is_over: &AtomicBool, served: &AtomicUsize) {
+    let mut client = gateway.client();
+    while !is_over.load(Ordering::Relaxed) {
+        let request = if number.is_multiple_of(2) {
+            get("/x")
+        } else {
+            post("/x", vec![b'a'; 20_000])
+        };
+        let answer = client.request(&request);
+        assert!(
+            answer.status == 200 && answer.is_whole,
+            "{} {}",
+            answer.status,
+            answer.text()
+        );
+        let way = answer.headers("x-way");
+        let marked = format!("[\"X-WAY\",\"{}\"]", way.to_uppercase());
+        assert!(answer.text().contains(&marked), "of two generations: {way}");
+        served.fetch_add(1, Ordering::Relaxed);
+        if number >= KEEPING {
+            return;
+        }
+    }
+}
 
 #[test]
 fn two_hundred_reloads_under_load_fail_no_request() {
@@ -43,31 +69,8 @@ fn two_hundred_reloads_under_load_fail_no_request() {
         for number in 0..KEEPING + RECONNECTING {
             let (gateway, is_over, served) = (&gateway, &is_over, &served);
             scope.spawn(move || {
-                let mut client = gateway.client();
                 while !is_over.load(Ordering::Relaxed) {
-                    let request = if number.is_multiple_of(2) {
-                        get("/x")
-                    } else {
-                        post("/x", vec![b'a'; 20_000])
-                    };
-                    let answer = client.request(&request);
-                    assert!(
-                        answer.status == 200 && answer.is_whole,
-                        "{} {}",
-                        answer.status,
-                        answer.text()
-                    );
-                    let way = answer.headers("x-way");
-                    assert!(
-                        answer
-                            .text()
-                            .contains(&format!("[\"X-WAY\",\"{}\"]", way.to_uppercase())),
-                        "of two generations: {way}"
-                    );
-                    served.fetch_add(1, Ordering::Relaxed);
-                    if number >= KEEPING {
-                        client = gateway.client();
-                    }
+                    ask_on(gateway, number, is_over, served);
                 }
             });
         }

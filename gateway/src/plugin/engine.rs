@@ -30,6 +30,9 @@ pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 pub(super) const MAX_CORE_INSTANCES: usize = 64;
 pub(super) const MAX_MEMORIES: usize = 4;
 pub(super) const MAX_TABLES: usize = 64;
+/// Slots that no instance is in and that keep some of their memory, for the next instance of the same component. Each
+/// reload that changes a plugin leaves some behind.
+const MAX_WARM_SLOTS: u32 = 16;
 /// Bytes of a slot that stay resident between two instances, instead of being given back to the kernel.
 const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
 
@@ -75,6 +78,7 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)
+        .max_unused_warm_slots(MAX_WARM_SLOTS)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES);
     pool

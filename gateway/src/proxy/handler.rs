@@ -224,16 +224,7 @@ fn admit(
             NoMatch::Method { allow } => Failure::MethodNotAllowed { allow },
         })?;
     let route = &snapshot.routes[matched.index];
-    let rewritten = route.rewrite.apply(path, &matched.params);
-    let to_upstream = if rewritten == path {
-        target.path.clone()
-    } else {
-        let text = target.path.query().map_or_else(
-            || rewritten.to_string(),
-            |query| format!("{rewritten}?{query}"),
-        );
-        PathAndQuery::try_from(text).map_err(|_| Failure::BadTarget)?
-    };
+    let to_upstream = rewritten(route, &target.path, &matched.params)?;
     // Together: the entry for the log goes to the chain of this route, with this run.
     record.route = Some(matched.index);
     *run = route
@@ -268,6 +259,22 @@ fn admit(
         },
         trailers,
     ))
+}
+
+/// Path and query as the route says that the upstream gets them.
+fn rewritten(
+    route: &Route,
+    target: &PathAndQuery,
+    params: &route::Params,
+) -> Result<PathAndQuery, Failure> {
+    let path = route.rewrite.apply(target.path(), params);
+    if path == target.path() {
+        return Ok(target.clone());
+    }
+    let text = target
+        .query()
+        .map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+    PathAndQuery::try_from(text).map_err(|_| Failure::BadTarget)
 }
 
 fn watched(
