@@ -95,6 +95,13 @@ impl Request<'_> {
         self.raw.param(name)
     }
 
+    /// Have the header fields of the response edited when it passes this plugin on its way back, whoever made it. What is
+    /// known now is cheaper done like this than by [`OnResponse`](crate::OnResponse): the plugin is not called
+    /// again. Edits of several calls add up.
+    pub fn edit_response_headers(&mut self, edits: &[Edit]) -> Result<(), EditError> {
+        self.raw.edit_response_headers(edits)
+    }
+
     /// What this plugin put aside for this exchange with [`set_state`](Self::set_state).
     pub fn state(&self) -> Option<Vec<u8>> {
         self.raw.state()

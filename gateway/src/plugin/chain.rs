@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use thiserror::Error;
 
 use super::bindings::{LogEntry, PluginTime};
 use super::fault::Fault;
-use super::head::{Facts, RequestHead, ResponseHead};
+use super::head::{Changes, Facts, RequestHead, ResponseHead};
 use super::host::Access;
 use super::interest::Interest;
 use super::lease::Hook;
 use super::pool::{Policy, Pool};
-use super::step::{Step, request_step, response_step, scene};
+use super::step::{Step, changed, request_step, response_step, scene};
 use crate::body::{Body, BodyError};
 use crate::config::OnFault;
 
@@ -79,6 +80,8 @@ pub struct Run {
     pub(super) interests: Vec<Interest>,
     /// The request as it stands in the chain; behind it, kept if anybody on the way back wants to see it.
     pub(super) request: Option<Arc<RequestHead>>,
+    /// What places want done to the response when it passes them, in the order of the places.
+    pub(super) later: Vec<(usize, Changes)>,
     hurry: Hurry,
 }
 
@@ -147,6 +150,7 @@ impl Chain {
             reached: 0,
             interests,
             request: None,
+            later: Vec::new(),
             hurry,
         }
     }
@@ -157,9 +161,13 @@ impl Chain {
         run: &mut Run,
         mut request: Request,
     ) -> Result<Decision, ChainError> {
+        if self.pools.is_empty() {
+            return Ok(Decision::Next(request));
+        }
         run.request = Some(request.head);
+        let mut now = Instant::now();
         for (slot, pool) in self.pools.iter().enumerate() {
-            request.body = match request_step(run, slot, pool, request.body).await? {
+            request.body = match request_step(run, slot, pool, request.body, &mut now).await? {
                 Step::Next(body) => body,
                 Step::Respond(response) => return Ok(Decision::Respond(response)),
             };
@@ -188,14 +196,24 @@ impl Chain {
         mut response: Response,
         failed: &(dyn Fn(ChainError) -> Response + Sync),
     ) -> Response {
-        let Some(request) = run.request.clone() else {
+        let request = run.request.clone();
+        if request.is_none() && run.later.is_empty() {
             return response;
-        };
+        }
+        let mut now = Instant::now();
         for slot in (0..run.reached).rev() {
+            let pool = &self.pools[slot];
+            if let Some((_, changes)) = run.later.pop_if(|(place, _)| *place == slot) {
+                response = match changed(pool, response, changes) {
+                    Ok(response) => response,
+                    Err(error) => failed(error),
+                };
+            }
+            let Some(request) = &request else { continue };
             if !run.interests[slot].wants(Interest::ANY_RESPONSE) {
                 continue;
             }
-            response = match response_step(run, slot, &self.pools[slot], &request, response).await {
+            response = match response_step(run, slot, pool, request, response, &mut now).await {
                 Ok(response) => response,
                 Err(error) => failed(error),
             };

@@ -209,6 +209,7 @@ pub(super) fn final_status(status: u16) -> Option<StatusCode> {
 }
 
 /// A field that a plugin may set.
+#[derive(Debug, Clone)]
 pub(super) struct Field(HeaderName, HeaderValue);
 
 impl Field {
@@ -216,6 +217,75 @@ impl Field {
         let name = checked_name(name)?;
         let value = HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)?;
         Ok(Self(name, value))
+    }
+}
+
+/// An edit of header fields, checked but for the room that it takes.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    /// Replace every field of the name.
+    Set(Field),
+    /// Add a field.
+    Append(Field),
+    /// Remove every field of the name.
+    Remove(HeaderName),
+}
+
+impl Change {
+    /// Do it.
+    pub(super) fn apply(self, headers: &mut HeaderMap) -> Result<(), EditError> {
+        match self {
+            Self::Set(field) => set_header(headers, field),
+            Self::Append(field) => append_header(headers, field),
+            Self::Remove(name) => {
+                remove_header(headers, &name);
+                Ok(())
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Set(Field(name, value)) | Self::Append(Field(name, value)) => {
+                name.as_str().len() + value.len()
+            }
+            Self::Remove(name) => name.as_str().len(),
+        }
+    }
+}
+
+/// Edits for later, bounded like the fields of a message.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    list: Vec<Change>,
+    bytes: usize,
+}
+
+impl Changes {
+    pub(super) fn push(&mut self, change: Change) -> Result<(), EditError> {
+        let bytes = self.bytes + change.bytes();
+        if self.list.len() >= MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+            return Err(EditError::TooLarge);
+        }
+        self.bytes = bytes;
+        self.list.push(change);
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// These, too: of the same plugin, from another hook.
+    pub(super) fn extend(&mut self, more: Self) {
+        self.bytes += more.bytes;
+        self.list.extend(more.list);
+    }
+
+    /// Do all of them, or as many as there is room for.
+    pub(super) fn apply(self, headers: &mut HeaderMap) -> Result<(), EditError> {
+        let mut list = self.list.into_iter();
+        list.try_for_each(|change| change.apply(headers))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every call goes through [`Instance::call`]: it gives the guest its budget, runs it on a fiber so that it can wait and
 //! be made to yield, and turns whatever goes wrong into a [`Fault`]. After a fault the instance must be dropped.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -94,11 +94,11 @@ impl Instance {
     ) -> Result<Self, StartError> {
         let mut store = new_store(engine, entry);
         let budget = ticks(entry.limits.init_time);
-        store.data_mut().begin(None, budget);
+        store.data_mut().begin(budget);
         store.set_epoch_deadline(1);
         let made = {
             let making = pin!(loaded.pre.instantiate_async(&mut store));
-            with_wall_time(entry.limits.wall_time, making).await
+            within(entry.limits.wall_time, making).await
         };
         let instance = match made {
             Ok(Ok(instance)) => instance,
@@ -125,7 +125,7 @@ impl Instance {
             calls_left: calls_of_a_life(),
         };
         let answer = instance
-            .call_within(&init, (config.to_owned(),), None, entry.limits.init_time)
+            .call(&init, (config.to_owned(),), entry.limits.init_time)
             .await
             .map_err(StartError::Fault)?;
         let declared = answer.0.map_err(StartError::Refused)?;
@@ -133,77 +133,73 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Call `handle` of `on-request` or `on-response`.
-    pub(super) async fn head(
-        &mut self,
-        side: Side,
-        scene: Scene,
-    ) -> (Scene, Result<WireDecision, Fault>) {
-        match side {
-            Side::Request => match self.hooks.on_request {
-                Some(hook) => self.hook(&hook, (request(),), scene).await,
-                None => (scene, Ok(WireDecision::Next)),
-            },
-            Side::Response => match self.hooks.on_response {
-                Some(hook) => self.hook(&hook, (request(), response()), scene).await,
-                None => (scene, Ok(WireDecision::Next)),
-            },
-        }
+    /// Show the guest what the next hook is about.
+    pub(super) fn stage(&mut self, scene: Scene) {
+        self.store.data_mut().scene = Some(scene);
     }
 
-    /// Call `chunk` of `on-request-body` or `on-response-body`.
+    /// What the guest has made of it, also after a fault.
+    pub(super) fn unstage(&mut self) -> Scene {
+        let scene = self.store.data_mut().scene.take();
+        scene.expect("it was staged, and host functions only borrow it")
+    }
+
+    /// Call `handle` of `on-request` or `on-response` on the stage.
+    pub(super) async fn head(&mut self, side: Side) -> Result<WireDecision, Fault> {
+        let time = self.time();
+        let (answer,) = match (side, self.hooks.on_request, self.hooks.on_response) {
+            (Side::Request, Some(hook), _) => self.call(&hook, (request(),), time).await?,
+            (Side::Response, _, Some(hook)) => {
+                self.call(&hook, (request(), response()), time).await?
+            }
+            _ => (WireDecision::Next,),
+        };
+        Ok(answer)
+    }
+
+    /// Call `chunk` of `on-request-body` or `on-response-body` on the stage.
     pub(super) async fn chunk(
         &mut self,
         side: Side,
-        scene: Scene,
         data: Bytes,
         end: bool,
-    ) -> (Scene, Result<ChunkDecision, Fault>) {
-        match side {
-            Side::Request => match self.hooks.on_request_chunk {
-                Some(hook) => self.hook(&hook, (request(), data, end), scene).await,
-                None => (scene, Ok(ChunkDecision::Pass)),
-            },
-            Side::Response => match self.hooks.on_response_chunk {
-                Some(hook) => {
-                    self.hook(&hook, (request(), response(), data, end), scene)
-                        .await
-                }
-                None => (scene, Ok(ChunkDecision::Pass)),
-            },
-        }
+    ) -> Result<ChunkDecision, Fault> {
+        let time = self.time();
+        let hooks = (self.hooks.on_request_chunk, self.hooks.on_response_chunk);
+        let (answer,) = match (side, hooks) {
+            (Side::Request, (Some(hook), _)) => {
+                self.call(&hook, (request(), data, end), time).await?
+            }
+            (Side::Response, (_, Some(hook))) => {
+                let params = (request(), response(), data, end);
+                self.call(&hook, params, time).await?
+            }
+            _ => (ChunkDecision::Pass,),
+        };
+        Ok(answer)
     }
 
-    /// Call `whole` of `on-request-body` or `on-response-body`.
-    pub(super) async fn whole(
-        &mut self,
-        side: Side,
-        scene: Scene,
-        body: Bytes,
-    ) -> (Scene, Result<BodyDecision, Fault>) {
-        match side {
-            Side::Request => match self.hooks.on_request_whole {
-                Some(hook) => self.hook(&hook, (request(), body), scene).await,
-                None => (scene, Ok(BodyDecision::Pass)),
-            },
-            Side::Response => match self.hooks.on_response_whole {
-                Some(hook) => self.hook(&hook, (request(), response(), body), scene).await,
-                None => (scene, Ok(BodyDecision::Pass)),
-            },
-        }
+    /// Call `whole` of `on-request-body` or `on-response-body` on the stage.
+    pub(super) async fn whole(&mut self, side: Side, body: Bytes) -> Result<BodyDecision, Fault> {
+        let time = self.time();
+        let hooks = (self.hooks.on_request_whole, self.hooks.on_response_whole);
+        let (answer,) = match (side, hooks) {
+            (Side::Request, (Some(hook), _)) => self.call(&hook, (request(), body), time).await?,
+            (Side::Response, (_, Some(hook))) => {
+                let params = (request(), response(), body);
+                self.call(&hook, params, time).await?
+            }
+            _ => (BodyDecision::Pass,),
+        };
+        Ok(answer)
     }
 
-    /// Call `handle` of `on-log`.
-    pub(super) async fn log(&mut self, scene: Scene, entry: LogEntry) -> Result<(), Fault> {
+    /// Call `handle` of `on-log` on the stage.
+    pub(super) async fn log(&mut self, entry: LogEntry) -> Result<(), Fault> {
         let Some(hook) = self.hooks.on_log else {
             return Ok(());
         };
-        let time = self.store.data().entry.limits.time;
-        let answer = self
-            .call_within(&hook, (request(), entry), Some(scene), time)
-            .await;
-        self.store.data_mut().scene = None;
-        answer
+        self.call(&hook, (request(), entry), self.time()).await
     }
 
     /// Whether it has served long enough.
@@ -216,31 +212,16 @@ impl Instance {
         self.store.data().memory.grown_bytes
     }
 
-    /// Call a hook. The scene comes back with whatever the guest did to it, also after a fault.
-    async fn hook<P, R>(
-        &mut self,
-        hook: &TypedFunc<P, (R,)>,
-        params: P,
-        scene: Scene,
-    ) -> (Scene, Result<R, Fault>)
-    where
-        P: ComponentNamedList + Lower + Send + Sync,
-        R: Lift + Send + Sync + 'static,
-    {
-        let time = self.store.data().entry.limits.time;
-        let answer = self.call_within(hook, params, Some(scene), time).await;
-        let scene = self.store.data_mut().scene.take();
-        (
-            scene.expect("the call put it there and host functions only borrow it"),
-            answer.map(|(answer,)| answer),
-        )
+    /// CPU time of a hook.
+    fn time(&self) -> Duration {
+        self.store.data().entry.limits.time
     }
 
-    async fn call_within<P, R>(
+    /// Run the guest. Most calls return at the first poll and need no timer.
+    async fn call<P, R>(
         &mut self,
         function: &TypedFunc<P, R>,
         params: P,
-        scene: Option<Scene>,
         time: Duration,
     ) -> Result<R, Fault>
     where
@@ -248,19 +229,18 @@ impl Instance {
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         self.calls_left = self.calls_left.saturating_sub(1);
-        self.store.data_mut().begin(scene, ticks(time));
+        self.store.data_mut().begin(ticks(time));
         self.store.set_epoch_deadline(1);
         let wall_time = self.store.data().entry.limits.wall_time;
         let answer = {
-            let call = pin!(function.call_async(&mut self.store, params));
-            with_wall_time(wall_time, call).await
+            let mut call = pin!(function.call_async(&mut self.store, params));
+            match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => within(wall_time, call).await?,
+            }
         };
         self.store.data_mut().budget.spinning = None;
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(fault_of(&self.store, &error, time)),
-            Err(fault) => Err(fault),
-        }
+        answer.map_err(|error| fault_of(&self.store, &error, time))
     }
 }
 
@@ -338,19 +318,11 @@ fn ticks(time: Duration) -> u32 {
     u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// Wait, but not for ever. Most calls return at the first poll and need no timer. By reference, since the future of a call
-/// is large.
-async fn with_wall_time<F: Future>(
-    limit: Duration,
-    mut future: Pin<&mut F>,
-) -> Result<F::Output, Fault> {
-    let first = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-    match first {
-        Poll::Ready(output) => Ok(output),
-        Poll::Pending => tokio::time::timeout(limit, future)
-            .await
-            .map_err(|_| Fault::WallTime(limit)),
-    }
+/// Wait, but not for ever. By reference, since the future of a call is large.
+async fn within<F: Future>(limit: Duration, future: Pin<&mut F>) -> Result<F::Output, Fault> {
+    tokio::time::timeout(limit, future)
+        .await
+        .map_err(|_| Fault::WallTime(limit))
 }
 
 fn fault_of(store: &Store<Host>, error: &wasmtime::Error, time: Duration) -> Fault {

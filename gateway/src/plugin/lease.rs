@@ -78,17 +78,21 @@ impl Lease {
         &self.pool
     }
 
+    /// Call the hook on a head. It begins `now`; afterwards that is when it ended, so that the clock need not be read
+    /// between two hooks.
     pub(super) async fn head(
         &mut self,
         side: Side,
         scene: Scene,
+        now: &mut Instant,
     ) -> (Scene, Result<WireDecision, Fault>) {
-        let started = Instant::now();
-        let (scene, result) = self.enter().head(side, scene).await;
-        self.leave(Hook::head(side), started, Some(&scene), &result);
+        let result = self.enter(scene).head(side).await;
+        let scene = self.leave(Hook::head(side), *now, result.as_ref().err());
+        *now = self.ended.unwrap_or(*now);
         (scene, result)
     }
 
+    /// Call the hook on a chunk.
     pub(super) async fn chunk(
         &mut self,
         side: Side,
@@ -97,11 +101,12 @@ impl Lease {
         end: bool,
     ) -> (Scene, Result<ChunkDecision, Fault>) {
         let started = Instant::now();
-        let (scene, result) = self.enter().chunk(side, scene, data, end).await;
-        self.leave(Hook::body(side), started, Some(&scene), &result);
+        let result = self.enter(scene).chunk(side, data, end).await;
+        let scene = self.leave(Hook::body(side), started, result.as_ref().err());
         (scene, result)
     }
 
+    /// Call the hook on a whole body.
     pub(super) async fn whole(
         &mut self,
         side: Side,
@@ -109,44 +114,43 @@ impl Lease {
         body: Bytes,
     ) -> (Scene, Result<BodyDecision, Fault>) {
         let started = Instant::now();
-        let (scene, result) = self.enter().whole(side, scene, body).await;
-        self.leave(Hook::body(side), started, Some(&scene), &result);
+        let result = self.enter(scene).whole(side, body).await;
+        let scene = self.leave(Hook::body(side), started, result.as_ref().err());
         (scene, result)
     }
 
+    /// Call the hook on the end of an exchange.
     pub(super) async fn log(&mut self, scene: Scene, entry: LogEntry) -> Result<(), Fault> {
         let started = Instant::now();
-        let result = self.enter().log(scene, entry).await;
-        self.leave(Hook::Log, started, None, &result);
+        let result = self.enter(scene).log(entry).await;
+        self.leave(Hook::Log, started, result.as_ref().err());
         result
     }
 
-    /// The instance, spoiled until [`Lease::leave`] says otherwise: this future may be dropped at any await.
-    fn enter(&mut self) -> &mut Instance {
+    /// The instance, spoiled until [`Lease::leave`] says otherwise: a call may be dropped at any await.
+    fn enter(&mut self, scene: Scene) -> &mut Instance {
         self.spoiled = true;
+        let instance = self.instance();
+        instance.stage(scene);
+        instance
+    }
+
+    fn instance(&mut self) -> &mut Instance {
         self.instance
             .as_mut()
             .expect("a lease has its instance until it is dropped")
     }
 
-    fn leave<T>(
-        &mut self,
-        hook: Hook,
-        started: Instant,
-        scene: Option<&Scene>,
-        result: &Result<T, Fault>,
-    ) {
-        self.spoiled = result.is_err();
+    fn leave(&mut self, hook: Hook, started: Instant, fault: Option<&Fault>) -> Scene {
+        let scene = self.instance().unstage();
+        self.spoiled = fault.is_some();
         let ended = Instant::now();
         self.ended = Some(ended);
         let time = ended.duration_since(started);
-        self.pool.note(hook, time, ended, result.as_ref().err());
-        if let Some(scene) = scene {
-            scene.request.facts.add_time(
-                scene.slot,
-                u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
-            );
-        }
+        self.pool.note(hook, time, ended, fault);
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        scene.request.facts.add_time(scene.slot, nanoseconds);
+        scene
     }
 }
 

@@ -209,25 +209,32 @@ impl Pool {
         }
     }
 
+    /// An instance for the caller alone, if there is a warm one.
+    pub(super) fn warm_lease(self: &Arc<Self>, hook: Hook) -> Result<Option<Lease>, Fault> {
+        self.suspensions[hook as usize].admit()?;
+        let Ok(permit) = self.busy.try_acquire() else {
+            return Ok(None);
+        };
+        let Some(idle) = worker::shard(&self.idle).lock().pop() else {
+            return Ok(None);
+        };
+        // From here on the lease's drop gives the permit back.
+        permit.forget();
+        Ok(Some(Lease::new(Arc::clone(self), idle.instance)))
+    }
+
     /// An instance for the caller alone: a warm one if there is one.
     ///
     /// What is rare is boxed: the future of starting an instance is large, and would be moved about with every call.
     pub(super) async fn lease(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
-        self.suspensions[hook as usize].admit()?;
-        let Ok(permit) = self.busy.try_acquire() else {
-            return Box::pin(self.lease_when_free(hook)).await;
-        };
-        let warm = worker::shard(&self.idle).lock().pop();
-        let instance = match warm {
-            Some(idle) => idle.instance,
-            None => Box::pin(self.start(hook)).await?,
-        };
-        // From here on the lease's drop gives the permit back.
-        permit.forget();
-        Ok(Lease::new(Arc::clone(self), instance))
+        match self.warm_lease(hook)? {
+            Some(lease) => Ok(lease),
+            None => Box::pin(self.lease_when_free(hook)).await,
+        }
     }
 
-    async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
+    /// An instance for the caller alone, waited for or made.
+    pub(super) async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
         let limits = &self.entry.limits;
         let freed = tokio::time::timeout(limits.instance_wait, self.busy.acquire()).await;
         let Ok(Ok(permit)) = freed else {

@@ -1,6 +1,7 @@
 //! One plugin's part in an exchange: call its hooks on a message, and make of the answer what the chain goes on with.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{Method, StatusCode, header};
 
@@ -8,7 +9,7 @@ use super::bindings::{BodyDecision, LocalResponse, WireDecision};
 use super::body::{Begun, CollectError, HookBody, Stage, Whole};
 use super::chain::{ChainError, Response, Run};
 use super::fault::Fault;
-use super::head::{Field, RequestHead, ResponseHead, append_header, final_status};
+use super::head::{Changes, Field, RequestHead, ResponseHead, append_header, final_status};
 use super::host::{Access, Scene};
 use super::instance::Side;
 use super::interest::Interest;
@@ -31,15 +32,17 @@ pub(super) async fn request_step(
     slot: usize,
     pool: &Arc<Pool>,
     mut body: Body,
+    now: &mut Instant,
 ) -> Result<Step<Body>, ChainError> {
     if run.interests[slot].wants(Interest::REQUEST) {
         let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(run.head()));
         let seen = scene_of_request(run.lend(), slot);
-        let (seen, decision) = head_hook(pool, Side::Request, seen).await;
+        let (seen, decision) = head_hook(pool, Side::Request, seen, now).await;
         run.give_back(seen.request);
         match settle(pool, decision)? {
-            Some(WireDecision::Next) => {}
+            Some(WireDecision::Next) => keep(run, slot, seen.later),
             Some(WireDecision::NextWith(interest)) => {
+                keep(run, slot, seen.later);
                 run.interests[slot] = Interest::from(interest).and(pool.exports());
             }
             Some(WireDecision::Respond(local)) => return respond(pool, local).map(Step::Respond),
@@ -77,15 +80,46 @@ async fn request_whole(
     let (seen, decision) = whole_hook(pool, Side::Request, seen, &whole).await;
     run.give_back(seen.request);
     match settle(pool, decision)? {
-        Some(BodyDecision::Pass) => {}
+        Some(BodyDecision::Pass) => keep(run, slot, seen.later),
         None => run.request = original.or(run.request.take()),
         Some(BodyDecision::Replace(data)) => {
+            keep(run, slot, seen.later);
             whole.data = data.into();
             drop_length(run);
         }
         Some(BodyDecision::Respond(local)) => return respond(pool, local).map(Step::Respond),
     }
     Ok(Step::Next(whole.into_body()))
+}
+
+/// Keep what is to be done to the response when it passes this place.
+fn keep(run: &mut Run, slot: usize, changes: Changes) {
+    if changes.is_empty() {
+        return;
+    }
+    match run.later.last_mut() {
+        Some((place, kept)) if *place == slot => kept.extend(changes),
+        _ => run.later.push((slot, changes)),
+    }
+}
+
+/// The response passes a place that wants its header fields edited. Without room for that it is a fault.
+pub(super) fn changed(
+    pool: &Arc<Pool>,
+    mut response: Response,
+    changes: Changes,
+) -> Result<Response, ChainError> {
+    let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&response.head));
+    let done = changes.apply(&mut Arc::make_mut(&mut response.head).headers);
+    let done = done.map_err(|error| {
+        Fault::Output(format!("its edits of the response are refused ({error:?})"))
+    });
+    if settle(pool, done)?.is_none()
+        && let Some(original) = original
+    {
+        response.head = original;
+    }
+    Ok(response)
 }
 
 /// The request's body will have another length.
@@ -104,11 +138,12 @@ pub(super) async fn response_step(
     pool: &Arc<Pool>,
     request: &Arc<RequestHead>,
     mut response: Response,
+    now: &mut Instant,
 ) -> Result<Response, ChainError> {
     if run.interests[slot].wants(Interest::RESPONSE) {
         let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&response.head));
         let seen = scene(request, Access::Read, Some(response.head), slot);
-        let (seen, decision) = head_hook(pool, Side::Response, seen).await;
+        let (seen, decision) = head_hook(pool, Side::Response, seen, now).await;
         let head = seen.response.ok_or_else(|| lost(pool))?;
         match settle(pool, decision)? {
             Some(WireDecision::Next) => response.head = head,
@@ -196,6 +231,7 @@ fn scene_of_request(head: Arc<RequestHead>, slot: usize) -> Scene {
         request_access: Access::Edit,
         response: None,
         response_access: Access::Read,
+        later: Changes::default(),
         slot,
     }
 }
@@ -212,17 +248,31 @@ pub(super) fn scene(
         request_access,
         response,
         response_access: Access::Edit,
+        later: Changes::default(),
         slot,
     }
 }
 
+/// `now` is when the hook before this one ended, and then when this one did.
 async fn head_hook(
     pool: &Arc<Pool>,
     side: Side,
     scene: Scene,
+    now: &mut Instant,
 ) -> (Scene, Result<WireDecision, Fault>) {
-    match pool.lease(Hook::head(side)).await {
-        Ok(mut lease) => lease.head(side, scene).await,
+    let hook = Hook::head(side);
+    let lease = match pool.warm_lease(hook) {
+        Ok(Some(lease)) => Ok(lease),
+        Ok(None) => {
+            let lease = Box::pin(pool.lease_when_free(hook)).await;
+            // Waiting is not the hook's time.
+            *now = Instant::now();
+            lease
+        }
+        Err(fault) => Err(fault),
+    };
+    match lease {
+        Ok(mut lease) => lease.head(side, scene, now).await,
         Err(fault) => (scene, Err(fault)),
     }
 }

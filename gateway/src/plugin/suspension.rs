@@ -20,9 +20,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How exactly the last good call is known.
-const GOOD_RESOLUTION_MS: u64 = 1_000;
-
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Whether calls are let through.
@@ -31,8 +28,8 @@ pub(super) struct Suspension {
     streak: AtomicU32,
     /// Until when calls are refused, in milliseconds since [`START`].
     until_ms: AtomicU64,
-    /// When a call was good, to about a second; 0 if none was.
-    good_ms: AtomicU64,
+    /// When a call was good, in whole seconds since [`START`] and one more; 0 if none was.
+    good_s: AtomicU64,
 }
 
 impl Suspension {
@@ -60,8 +57,8 @@ impl Suspension {
     /// Take note of a costly fault that ended now.
     pub(super) fn note_costly(&self, now: Instant) {
         let now_ms = ms(now);
-        let good_ms = self.good_ms.load(Ordering::Relaxed);
-        if good_ms != 0 && now_ms < good_ms + millis(GOOD_FOR) {
+        let good_s = self.good_s.load(Ordering::Relaxed);
+        if good_s != 0 && seconds(now) <= good_s + GOOD_FOR.as_secs() {
             return;
         }
         self.streak.fetch_add(1, Ordering::Relaxed);
@@ -72,10 +69,9 @@ impl Suspension {
     /// Take note of a good call that ended now.
     pub(super) fn note_good(&self, now: Instant) {
         // Read first: these lines are shared by all workers, and nearly always as they should be.
-        let now_ms = ms(now).max(1);
-        let good_ms = self.good_ms.load(Ordering::Relaxed);
-        if good_ms == 0 || now_ms >= good_ms + GOOD_RESOLUTION_MS {
-            self.good_ms.store(now_ms, Ordering::Relaxed);
+        let now_s = seconds(now);
+        if self.good_s.load(Ordering::Relaxed) != now_s {
+            self.good_s.store(now_s, Ordering::Relaxed);
         }
         if self.streak.load(Ordering::Relaxed) != 0 {
             self.streak.store(0, Ordering::Relaxed);
@@ -97,6 +93,10 @@ impl Suspension {
 
 fn now_ms() -> u64 {
     ms(Instant::now())
+}
+
+fn seconds(instant: Instant) -> u64 {
+    instant.saturating_duration_since(*START).as_secs() + 1
 }
 
 fn ms(instant: Instant) -> u64 {

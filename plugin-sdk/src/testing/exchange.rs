@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use super::message::{self, RequestData, ResponseData};
-use crate::{LocalResponse, LogEntry, PluginTime, Request, Response};
+use crate::{EditError, LocalResponse, LogEntry, PluginTime, Request, Response};
 
 /// One exchange in a test: a request from `192.0.2.1` to `http://gateway.example` on the route `route`, and a 200
 /// from the upstream, unless it is told otherwise.
@@ -176,6 +176,15 @@ impl Exchange {
                 nanoseconds: 1_000,
             }],
         }
+    }
+
+    /// Do what a request hook wants done to the response, or forget it: the answer of the plugin itself does not pass it.
+    pub(super) fn edit_response(&self, passes: bool) -> Result<(), EditError> {
+        let edits = std::mem::take(&mut self.request.0.borrow_mut().later);
+        if passes {
+            self.response.0.borrow_mut().fields.edit(&edits)?;
+        }
+        Ok(())
     }
 
     fn request_data(&mut self) -> &mut RequestData {

@@ -35,6 +35,8 @@ pub(super) struct RequestData {
     pub(super) route: String,
     pub(super) params: Vec<(String, String)>,
     pub(super) fields: Fields,
+    /// For the response, when it comes back.
+    pub(super) later: Vec<Edit>,
     pub(super) state: Option<Vec<u8>>,
     pub(super) attributes: Vec<(String, String)>,
 }
@@ -113,6 +115,15 @@ impl Request {
 
     pub(crate) fn param(&self, name: &str) -> Option<String> {
         named(&self.0.borrow().params, name)
+    }
+
+    pub(crate) fn edit_response_headers(&self, edits: &[Edit]) -> Result<(), EditError> {
+        let mut checked = Fields::default();
+        for edit in edits {
+            checked.edit(std::slice::from_ref(edit))?;
+            self.0.borrow_mut().later.push(edit.clone());
+        }
+        Ok(())
     }
 
     pub(crate) fn state(&self) -> Option<Vec<u8>> {

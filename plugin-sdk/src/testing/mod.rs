@@ -132,10 +132,11 @@ impl<P: Plugin> Harness<P> {
 }
 
 impl<P: OnRequest> Harness<P> {
-    /// Run the request hook.
+    /// Run the request hook. What it wants done to the response is done to the exchange's response at once.
     pub fn on_request(&self, exchange: &Exchange) -> Result<Decision, Fault> {
-        self.run(|plugin| plugin.on_request(&mut exchange.request()))
-            .and_then(checked_head)
+        let decision = self.run(|plugin| plugin.on_request(&mut exchange.request()))?;
+        exchange.edit_response(!matches!(decision, Decision::Respond(_)))?;
+        checked_head(decision)
     }
 }
 
@@ -148,14 +149,16 @@ impl<P: OnRequestBody> Harness<P> {
         })
     }
 
-    /// Run the request-body hook on a whole body.
+    /// Run the request-body hook on a whole body. What it wants done to the response is done at once.
     pub fn request_whole(
         &self,
         exchange: &Exchange,
         body: impl Into<Vec<u8>>,
     ) -> Result<BodyDecision, Fault> {
-        self.run(|plugin| plugin.request_whole(&mut exchange.request(), body.into()))
-            .and_then(checked_body)
+        let decision =
+            self.run(|plugin| plugin.request_whole(&mut exchange.request(), body.into()))?;
+        exchange.edit_response(!matches!(decision, BodyDecision::Respond(_)))?;
+        checked_body(decision)
     }
 }
 

@@ -84,15 +84,31 @@ impl Plugin for Headers {
                 interest
             }
         };
-        wanted(&self.request, Interest::REQUEST) | wanted(&self.response, Interest::RESPONSE)
+        // What is fixed for the response is told together with the request, which spares a call.
+        match &self.response.fixed {
+            Some(edits) if !edits.is_empty() => Interest::REQUEST,
+            _ => {
+                wanted(&self.request, Interest::REQUEST)
+                    | wanted(&self.response, Interest::RESPONSE)
+            }
+        }
     }
 }
 
 impl OnRequest for Headers {
     fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
         match &self.request.fixed {
+            Some(edits) if edits.is_empty() => {}
             Some(edits) => request.edit_headers(edits)?,
             None => request.edit_headers(&self.request.edits(request))?,
+        }
+        if let Some(edits) = self
+            .response
+            .fixed
+            .as_ref()
+            .filter(|edits| !edits.is_empty())
+        {
+            request.edit_response_headers(edits)?;
         }
         Ok(Decision::Next)
     }

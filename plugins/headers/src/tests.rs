@@ -106,11 +106,21 @@ fn only_the_hooks_that_have_something_to_do_are_wanted() {
         Interest::REQUEST
     );
     assert_eq!(
-        harness("response.set.a = 'b'").interest(),
+        harness("response.set.a = '${request.id}'").interest(),
         Interest::RESPONSE
     );
-    let both = harness("request.set.a = 'b'\nresponse.append.a = ['b']").interest();
+    let both = harness("request.set.a = 'b'\nresponse.append.a = ['${route}']").interest();
     assert_eq!(both, Interest::REQUEST | Interest::RESPONSE);
+}
+
+#[test]
+fn what_is_fixed_for_the_response_is_told_with_the_request() {
+    let harness = harness("response = { set = { a = 'b' }, remove = ['server'] }");
+    assert_eq!(harness.interest(), Interest::REQUEST);
+    let exchange = exchange().response_header("server", "x");
+    assert_eq!(harness.on_request(&exchange).unwrap(), Decision::Next);
+    assert_eq!(exchange.response().header("server"), None);
+    assert_eq!(exchange.response().header_values("a"), [b"b"]);
 }
 
 #[test]

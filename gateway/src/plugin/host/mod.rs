@@ -22,7 +22,7 @@ pub(super) use log::Rate as LogRate;
 
 use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use super::fault::Fault;
-use super::head::{RequestHead, ResponseHead};
+use super::head::{Changes, RequestHead, ResponseHead};
 use super::spinning::Spinning;
 use crate::config::PluginLimits;
 use crate::observe::AccessLog;
@@ -65,6 +65,8 @@ pub(super) struct Scene {
     pub(super) response: Option<Arc<ResponseHead>>,
     /// Whether it may be changed.
     pub(super) response_access: Access,
+    /// What the plugin wants done to the response when it comes back.
+    pub(super) later: Changes,
     /// The plugin's place in the chain.
     pub(super) slot: usize,
 }
@@ -133,7 +135,7 @@ impl Host {
     }
 
     /// Begin a call that may use `ticks` of CPU time.
-    pub(super) fn begin(&mut self, scene: Option<Scene>, ticks: u32) {
+    pub(super) fn begin(&mut self, ticks: u32) {
         let limits = &self.entry.limits;
         self.budget = Budget {
             host_calls: limits.host_calls,
@@ -144,7 +146,6 @@ impl Host {
         };
         self.log_bytes.store(limits.log_bytes, Ordering::Relaxed);
         self.memory.refused = false;
-        self.scene = scene;
     }
 }
 

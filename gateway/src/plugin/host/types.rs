@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
 use super::super::bindings::{Edit, EditError, GuestHeader, Head, Header, names};
-use super::super::head::{self, Field, RequestHead, ResponseHead};
+use super::super::head::{self, Change, Field, RequestHead, ResponseHead};
 use super::{Access, Ctx, Host, Scene, enter, scene_of};
 
 type This = Resource<Head>;
@@ -26,6 +26,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     types.resource("response", ResourceType::host::<Head>(), |_, _| Ok(()))?;
     link_request_reads(&mut types)?;
     link_request_edits(&mut types)?;
+    link_response_edits(&mut types)?;
     link_notes(&mut types)?;
     link_status(&mut types)?;
     for (side, resource) in [(Side::Request, "request"), (Side::Response, "response")] {
@@ -273,7 +274,7 @@ fn link_header_edits(
         move |mut store: Ctx<'_>, (_, edits): (This, Vec<Edit>)| {
             enter(&mut store)?;
             for edit in &edits {
-                let change = Change::read(&store, edit)?;
+                let change = read_change(&store, edit)?;
                 let scene = scene_of(store.data_mut().scene.as_mut())?;
                 let done = edit_headers(scene, side, |headers| change?.apply(headers))?;
                 if done.is_err() {
@@ -285,37 +286,37 @@ fn link_header_edits(
     )
 }
 
-/// An edit that was read from the guest's memory and checked.
-enum Change {
-    Set(Field),
-    Append(Field),
-    Remove(HeaderName),
+fn link_response_edits(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+    types.func_wrap(
+        "[method]request.edit-response-headers",
+        |mut store: Ctx<'_>, (_, edits): (This, Vec<Edit>)| {
+            if enter(&mut store)?.request_access == Access::Read {
+                return Ok((Err(EditError::ReadOnly),));
+            }
+            for edit in &edits {
+                let change = read_change(&store, edit)?;
+                let scene = scene_of(store.data_mut().scene.as_mut())?;
+                let done = change.and_then(|change| scene.later.push(change));
+                if done.is_err() {
+                    return Ok((done,));
+                }
+            }
+            Ok((Ok(()),))
+        },
+    )
 }
 
-impl Change {
-    /// The inner result is for the guest, the outer one ends its call.
-    fn read(store: &Ctx<'_>, edit: &Edit) -> wasmtime::Result<Result<Self, EditError>> {
-        let field = |field: &GuestHeader| {
-            let name = field.name.to_str(store)?;
-            Ok::<_, wasmtime::Error>(Field::checked(&name, field.value.as_le_slice(store)))
-        };
-        Ok(match edit {
-            Edit::Set(header) => field(header)?.map(Self::Set),
-            Edit::Append(header) => field(header)?.map(Self::Append),
-            Edit::Remove(name) => head::checked_name(&name.to_str(store)?).map(Self::Remove),
-        })
-    }
-
-    fn apply(self, headers: &mut HeaderMap) -> Result<(), EditError> {
-        match self {
-            Self::Set(field) => head::set_header(headers, field),
-            Self::Append(field) => head::append_header(headers, field),
-            Self::Remove(name) => {
-                head::remove_header(headers, &name);
-                Ok(())
-            }
-        }
-    }
+/// An edit, read where it lies in the guest's memory. The inner result is for the guest, the outer one ends its call.
+fn read_change(store: &Ctx<'_>, edit: &Edit) -> wasmtime::Result<Result<Change, EditError>> {
+    let field = |field: &GuestHeader| {
+        let name = field.name.to_str(store)?;
+        Ok::<_, wasmtime::Error>(Field::checked(&name, field.value.as_le_slice(store)))
+    };
+    Ok(match edit {
+        Edit::Set(header) => field(header)?.map(Change::Set),
+        Edit::Append(header) => field(header)?.map(Change::Append),
+        Edit::Remove(name) => head::checked_name(&name.to_str(store)?).map(Change::Remove),
+    })
 }
 
 fn scene<'a>(store: &'a Ctx<'_>) -> wasmtime::Result<&'a Scene> {

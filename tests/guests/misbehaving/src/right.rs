@@ -74,6 +74,10 @@ impl Stage<'_> {
                     },
                 )
             }
+            Act::Later(pairs) => {
+                let edits: Vec<Edit> = headers(pairs).into_iter().map(Edit::Set).collect();
+                ("later", self.request.edit_response_headers(&edits))
+            }
             Act::SetOnRequest(Pair { name, value }) => (
                 name.as_str(),
                 self.request.set_header(name, value.as_bytes()),

@@ -115,6 +115,8 @@ pub(crate) enum Act {
     Remove(String),
     /// All of them in one call: appended.
     Batch(Vec<Pair>),
+    /// All of them in one call: set on the response when it comes back.
+    Later(Vec<Pair>),
     /// Even in a response hook.
     SetOnRequest(Pair),
     Method(String),
