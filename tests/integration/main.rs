@@ -16,6 +16,7 @@ mod headers;
 mod host_calls;
 mod http2;
 mod isolation;
+mod later;
 mod limits;
 mod loading;
 mod neighbours;

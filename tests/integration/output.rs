@@ -44,7 +44,7 @@ fn pair(verb: &str, name: &str, value: &str) -> String {
 }
 
 /// Run edits in a hook; the answer, and what was refused.
-fn edited(hook: &str, edits: &[String]) -> (Response, String) {
+pub(crate) fn edited(hook: &str, edits: &[String]) -> (Response, String) {
     let up = Upstream::answering(|seen| Reply::json(&seen.as_json()).header("x-kept", "up"));
     let acts: Vec<String> = edits
         .iter()
@@ -131,117 +131,6 @@ fn a_batch_stops_at_the_first_that_is_refused() {
         (answer.echoed("x-1").as_deref(), answer.echoed("x-3")),
         (Some("1"), None)
     );
-}
-
-/// Fields of a response that request hooks may ask for.
-const LATER: &str = "{ later = [{ name = \"x-kept\", value = \"later\" }, { name = \"host\", value = \"2\" }, { name = \"x-3\", value = \"3\" }] }";
-
-#[test]
-fn a_request_hook_edits_the_response_that_will_come_whoever_makes_it() {
-    for hook in ["request", "request-whole"] {
-        let (answer, refused) = edited(hook, &[LATER.to_owned(), LATER.to_owned()]);
-        assert_eq!(answer.headers("x-kept"), "later", "{hook}");
-        assert_eq!(
-            answer.header("x-3"),
-            None,
-            "{hook}: behind one that is refused"
-        );
-        assert_eq!(refused, "later=forbidden;later=forbidden;", "{hook}");
-        assert_eq!(answer.echoed("x-kept").as_deref(), Some("client"), "{hook}");
-    }
-    let origin = format!("http://{}", Upstream::nobody());
-    let set = "{ hook = \"request\", act = { later = [{ name = \"x-seen\", value = \"yes\" }] } }";
-    let stop = "{ hook = \"request\", act = { respond = { status = 418 } } }";
-    for (plugins, status, seen) in [
-        ("\"edit\"", 502, Some("yes")),
-        ("\"edit\", \"stop\"", 418, Some("yes")),
-        ("\"stop\", \"edit\"", 418, None),
-    ] {
-        let gateway = Setup::new()
-            .upstream_at("up", &origin, "")
-            .route("/*", &format!("plugins = [{plugins}]"))
-            .acts("edit", set)
-            .acts("stop", stop)
-            .start();
-        let answer = gateway.get("/");
-        assert_eq!(
-            (answer.status, answer.header("x-seen")),
-            (status, seen),
-            "{plugins}"
-        );
-    }
-}
-
-#[test]
-fn edits_for_later_are_applied_at_their_place_of_the_chain() {
-    let up = Upstream::echo();
-    let later = |value: &str| {
-        format!(
-            "{{ hook = \"request\", act = {{ later = [{{ name = \"x-last\", value = \"{value}\" }}] }} }}"
-        )
-    };
-    let gateway = Setup::to(&up, "plugins = [\"outer\", \"inner\"]")
-        .acts("outer", &later("outer"))
-        .acts("inner", &later("inner"))
-        .start();
-    assert_eq!(gateway.get("/").headers("x-last"), "outer");
-    let now = "{ hook = \"response\", act = { append = { name = \"x-last\", value = \"hook\" } } }";
-    let gateway = Setup::to(&up, "plugins = [\"both\"]")
-        .acts("both", &format!("{}, {now}", later("before")))
-        .start();
-    let answer = gateway.get("/");
-    assert!(
-        answer.headers("x-last").starts_with("before"),
-        "{}",
-        answer.headers("x-last")
-    );
-    assert!(
-        answer.headers("x-last").ends_with("hook"),
-        "{}",
-        answer.headers("x-last")
-    );
-}
-
-#[test]
-fn edits_for_later_end_with_the_request_and_are_bounded() {
-    for hook in ["response", "request-chunk"] {
-        let (answer, refused) = edited(hook, &[LATER.to_owned()]);
-        assert_eq!(
-            (&*refused, answer.headers("x-kept")),
-            ("later=read-only;", "up".to_owned()),
-            "{hook}"
-        );
-    }
-    let long = "v".repeat(40_000);
-    let act = format!(
-        "{{ later = [{{ name = \"x-1\", value = \"{long}\" }}, {{ name = \"x-2\", value = \"{long}\" }}] }}"
-    );
-    let (answer, refused) = edited("request", &[act]);
-    assert_eq!(refused, "later=too-large;");
-    assert_eq!(
-        (answer.header("x-1").is_some(), answer.header("x-2")),
-        (true, None)
-    );
-}
-
-#[test]
-fn a_response_without_room_for_edits_is_a_fault() {
-    let up = Upstream::answering(|_| Reply::new(200, "x").header("x-big", &"v".repeat(30_000)));
-    let long = "v".repeat(40_000);
-    let act = format!(
-        "{{ hook = \"request\", act = {{ later = [{{ name = \"x-1\", value = \"{long}\" }}] }} }}"
-    );
-    for (policy, status) in [("deny", 503), ("skip", 200)] {
-        let gateway = Setup::to(&up, "plugins = [\"edit\"]")
-            .acts_with("edit", &act, &format!("on-fault = \"{policy}\""))
-            .start();
-        let answer = gateway.get("/");
-        assert_eq!(
-            (answer.status, answer.header("x-1")),
-            (status, None),
-            "{policy}"
-        );
-    }
 }
 
 #[test]

@@ -10,11 +10,16 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use super::spinning;
+
 /// Bytes of a component file. What toolchains that embed an interpreter make today is about 12 MiB.
 pub const MAX_COMPONENT_BYTES: usize = 16 * 1024 * 1024;
 /// How often the epoch advances. A guest that is still running then yields to the other tasks of its worker, and its
 /// CPU time is counted in these.
 pub(super) const TICK: Duration = Duration::from_millis(1);
+/// How often it advances while any guest spins: a slice that other requests wait for is no longer than this. Always so short
+/// would cost an idle gateway the wake-ups.
+pub(super) const SHORT_TICK: Duration = Duration::from_micros(200);
 /// Stack of one guest call.
 const GUEST_STACK_BYTES: usize = 512 * 1024;
 /// Stack of the fiber that a call runs on: the guest's part and room for host functions.
@@ -100,7 +105,7 @@ impl Ticker {
             .name("epoch".into())
             .spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
-                    std::thread::sleep(TICK);
+                    std::thread::sleep(spinning::tick());
                     let Some(engine) = engine.upgrade() else {
                         return;
                     };

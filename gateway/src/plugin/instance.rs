@@ -19,11 +19,10 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use super::bindings::{BodyDecision, ChunkDecision, Head, LogEntry, WireDecision, WireInterest};
 use super::component::Loaded;
-use super::engine::TICK;
 use super::fault::Fault;
 use super::host::{Entry, Host, Scene};
 use super::interest::Interest;
-use super::spinning::{FREE_TICKS, Spinning};
+use super::spinning::{self, FREE_TICKS, Spinning};
 use crate::observe::escape::escape;
 
 /// Calls after which an instance is retired, so that whatever it leaks stays bounded; less up to a quarter, so that
@@ -93,8 +92,7 @@ impl Instance {
         config: &str,
     ) -> Result<Self, StartError> {
         let mut store = new_store(engine, entry);
-        let budget = ticks(entry.limits.init_time);
-        store.data_mut().begin(budget);
+        store.data_mut().begin(entry.limits.init_time);
         store.set_epoch_deadline(1);
         let made = {
             let making = pin!(loaded.pre.instantiate_async(&mut store));
@@ -229,7 +227,7 @@ impl Instance {
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         self.calls_left = self.calls_left.saturating_sub(1);
-        self.store.data_mut().begin(ticks(time));
+        self.store.data_mut().begin(time);
         self.store.set_epoch_deadline(1);
         let wall_time = self.store.data().entry.limits.wall_time;
         let answer = {
@@ -292,8 +290,12 @@ fn new_store(engine: &Engine, entry: &Arc<Entry>) -> Store<Host> {
     store.set_max_component_handles(MAX_HANDLES);
     store.epoch_deadline_callback(|mut store| {
         let budget = &mut store.data_mut().budget;
+        // The first tick comes at any moment of it, so it does not count.
+        if budget.used_ticks > 0 {
+            budget.used_time += spinning::tick();
+        }
         budget.used_ticks += 1;
-        if budget.used_ticks > budget.ticks {
+        if budget.used_time >= budget.time {
             return Ok(UpdateDeadline::Interrupt);
         }
         if budget.used_ticks <= FREE_TICKS {
@@ -310,12 +312,6 @@ fn calls_of_a_life() -> u32 {
     // Odd and far from any power of two, so that neighbours fall far apart.
     let spread = MADE.fetch_add(1, Ordering::Relaxed).wrapping_mul(7919) % (RETIRE_AFTER_CALLS / 4);
     RETIRE_AFTER_CALLS - spread
-}
-
-/// CPU time in ticks. The first tick comes at any moment of it, so one more than whole.
-fn ticks(time: Duration) -> u32 {
-    let whole = time.as_nanos().div_ceil(TICK.as_nanos());
-    u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 /// Wait, but not for ever. By reference, since the future of a call is large.

@@ -28,6 +28,8 @@ use crate::worker;
 
 /// How long an instance stays idle before it is retired.
 const RETIRE_AFTER_IDLE: Duration = Duration::from_secs(60);
+/// A call that faults is costly from this part of its CPU time on, whatever the fault.
+const COSTLY_PART: u32 = 10;
 /// Fault messages of one plugin in the log: one in this time, with the number of those left out.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -309,8 +311,8 @@ impl Pool {
         let suspension = &self.suspensions[hook as usize];
         match fault {
             None => suspension.note_good(now),
-            // A call can take long inside the gateway, too, and end in a fault of another kind.
-            Some(fault) if fault.is_costly() || time > self.entry.limits.time => {
+            // A call can also burn much and end in a fault of another kind.
+            Some(fault) if fault.is_costly() || time > self.entry.limits.time / COSTLY_PART => {
                 suspension.note_costly(now);
             }
             Some(_) => {}

@@ -1,14 +1,15 @@
 //! Keeping guests that compute for long from starving their neighbours.
 //!
 //! A guest that is still running at a tick yields. With one such guest that is fair; with fifty, every other task of
-//! the worker waits for fifty slices. So guests that are past their first slices pause between slices, the longer the more
-//! of them there are on this worker: together they never take much more than half of it.
+//! the worker waits for fifty slices. So guests that are past their first slices get shorter ones and pause in between, the
+//! longer the more of them there are on this worker: together they never take much more than half of it.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use super::engine::TICK;
+use super::engine::{SHORT_TICK, TICK};
 use crate::worker;
 
 /// Ticks that a guest may run before it counts as spinning.
@@ -19,6 +20,17 @@ const COUNTS: usize = 64;
 
 /// Spinning guests by worker.
 static SPINNING: [AtomicU32; COUNTS] = [const { AtomicU32::new(0) }; COUNTS];
+/// Spinning guests of all workers.
+static ALL_SPINNING: AtomicU32 = AtomicU32::new(0);
+
+/// How long a tick is now.
+pub(super) fn tick() -> Duration {
+    if ALL_SPINNING.load(Ordering::Relaxed) == 0 {
+        TICK
+    } else {
+        SHORT_TICK
+    }
+}
 
 /// One spinning guest, counted until it ends. It may end on another thread than it began on.
 #[derive(Debug)]
@@ -28,6 +40,7 @@ impl Spinning {
     pub(super) fn begin() -> Self {
         let count = &SPINNING[worker::current() % COUNTS];
         count.fetch_add(1, Ordering::Relaxed);
+        ALL_SPINNING.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 
@@ -35,12 +48,13 @@ impl Spinning {
     /// that the rest of the worker gets at least as much.
     pub(super) fn pause(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let guests = self.0.load(Ordering::Relaxed).max(1);
-        Box::pin(tokio::time::sleep(TICK * 2 * guests))
+        Box::pin(tokio::time::sleep(SHORT_TICK * 2 * guests))
     }
 }
 
 impl Drop for Spinning {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+        ALL_SPINNING.fetch_sub(1, Ordering::Relaxed);
     }
 }

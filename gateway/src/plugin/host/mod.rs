@@ -12,6 +12,7 @@ mod types;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
@@ -76,7 +77,9 @@ pub(super) struct Scene {
 pub(super) struct Budget {
     pub(super) host_calls: u32,
     pub(super) fetches: u32,
-    pub(super) ticks: u32,
+    /// CPU time, and what of it was used: whole ticks, of the length that they had.
+    pub(super) time: Duration,
+    pub(super) used_time: Duration,
     pub(super) used_ticks: u32,
     pub(super) spinning: Option<Spinning>,
 }
@@ -120,7 +123,8 @@ impl Host {
             budget: Budget {
                 host_calls: 0,
                 fetches: 0,
-                ticks: 0,
+                time: Duration::ZERO,
+                used_time: Duration::ZERO,
                 used_ticks: 0,
                 spinning: None,
             },
@@ -134,13 +138,14 @@ impl Host {
         }
     }
 
-    /// Begin a call that may use `ticks` of CPU time.
-    pub(super) fn begin(&mut self, ticks: u32) {
+    /// Begin a call that may use so much CPU time.
+    pub(super) fn begin(&mut self, time: Duration) {
         let limits = &self.entry.limits;
         self.budget = Budget {
             host_calls: limits.host_calls,
             fetches: limits.fetches,
-            ticks,
+            time,
+            used_time: Duration::ZERO,
             used_ticks: 0,
             spinning: None,
         };
