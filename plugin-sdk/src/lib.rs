@@ -134,6 +134,7 @@
 //! | remember something until the response comes | [`Request::set_state`] |
 //! | tell the plugins behind you, and the log | [`Request::set_attribute`] |
 //! | refuse a request in the gateway's own form | [`LocalResponse::failure`] |
+//! | put what is known of an exchange into a text | [`Template`] |
 //! | check header names of a configuration at load | [`header`]; free keys: [`Table`]; times: [`duration`] |
 //! | remember something between exchanges | [`kv`], [`limiter`] (each needs its grant in the TOML) |
 //! | ask another service | [`http_client`] (needs its grant) |
@@ -158,6 +159,7 @@ mod decision;
 pub mod header;
 pub mod json;
 pub mod query;
+mod template;
 
 pub mod clock;
 pub mod http_client;
@@ -193,6 +195,7 @@ pub use hooks::{
     Fault, NoConfig, OnLog, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Plugin,
 };
 pub use message::{Request, Response};
+pub use template::{Template, TemplateValues};
 
 /// Whole milliseconds, as the contract counts time.
 fn millis(duration: Duration) -> u64 {

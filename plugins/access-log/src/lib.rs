@@ -1,8 +1,8 @@
-//! Stock plugin `access-log`: one line of JSON for each exchange, with the fields that the configuration asks for.
+//! Stock plugin `access-log`: one line of JSON for each exchange, with the configured fields.
 //!
-//! Promises: a line is written when the exchange has ended, off the request path; it is valid JSON, whatever the client
-//! sent; the same fields in the same order each time, `null` where nothing is known. Leaves out: sampling, and the
-//! query by default, since keys and tokens stand in it.
+//! Promises: a line is written when the exchange has ended, off the request path; it is valid JSON,
+//! whatever the client sent; the same fields in the same order each time, `null` where nothing is
+//! known. Leaves out: sampling, and the query by default, since keys and tokens stand in it.
 
 use plugin_sdk::{Fault, Interest, LogEntry, OnLog, Plugin, Request, json, log};
 use serde::Deserialize;
@@ -36,7 +36,7 @@ impl Plugin for AccessLog {
     fn new(config: Config) -> Result<Self, String> {
         let names = config
             .fields
-            .unwrap_or_else(|| Field::DEFAULT.map(str::to_owned).to_vec());
+            .unwrap_or_else(|| Field::DEFAULT.split(' ').map(str::to_owned).collect());
         if names.is_empty() {
             return Err("`fields` is empty: there is nothing to log".to_owned());
         }

@@ -1,19 +1,17 @@
-//! Stock plugin `headers`: set, append and remove header fields of requests and responses, from a template.
+//! Stock plugin `headers`: set, append and remove header fields of requests and responses.
 //!
-//! Promises: whatever can be wrong with a name, a value or a placeholder is refused at load; a placeholder never makes
-//! an exchange fail, and each is looked up at most once in a hook. Leaves out: conditions, and editing values.
+//! Promises: whatever can be wrong with a name, a value or a placeholder is refused at load; a
+//! placeholder never makes an exchange fail, and each is looked up at most once in a hook; edits
+//! without placeholders are prepared at load. Leaves out: conditions, and editing values.
 
 use plugin_sdk::{
     Decision, Edit, Fault, Header, Interest, OnRequest, OnResponse, Plugin, Request, Response,
-    Table, header,
+    Table, Template, TemplateValues, header,
 };
 use serde::Deserialize;
 
-mod template;
 #[cfg(test)]
 mod tests;
-
-use template::{Placeholder, Template};
 
 /// The `config` table; the README explains the keys.
 #[derive(Debug, Deserialize)]
@@ -30,9 +28,9 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 struct Edits {
     #[serde(default)]
-    set: Table<String>,
+    set: Table<Template>,
     #[serde(default)]
-    append: Table<Vec<String>>,
+    append: Table<Vec<Template>>,
     #[serde(default)]
     remove: Vec<String>,
 }
@@ -45,13 +43,11 @@ pub struct Headers {
 }
 
 /// Edits in the order in which they happen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Plan {
     steps: Vec<Step>,
-    /// The steps, if none needs a placeholder: then they are the same for each exchange.
+    /// The edits, if no step has a placeholder: then they are the same for each exchange.
     fixed: Option<Vec<Edit>>,
-    /// Every placeholder that a step needs, once.
-    placeholders: Vec<Placeholder>,
 }
 
 #[derive(Debug)]
@@ -129,62 +125,51 @@ plugin_sdk::export!(Headers: OnRequest, OnResponse);
 impl Plan {
     /// The text of an error continues a key: ``set`: ..``.
     fn new(edits: Edits) -> Result<Self, String> {
-        let mut plan = Self::default();
+        let mut steps = Vec::new();
         for name in edits.remove {
-            plan.steps
-                .push(Step::Remove(checked_name("remove", &name)?));
+            steps.push(Step::Remove(checked_name("remove", &name)?));
         }
-        for (name, text) in edits.set {
-            let template = plan.template("set", &name, &text)?;
-            plan.steps
-                .push(Step::Set(checked_name("set", &name)?, template));
+        for (name, template) in edits.set {
+            steps.push(Step::Set(checked_name("set", &name)?, template));
         }
-        for (name, texts) in edits.append {
-            for text in texts {
-                let template = plan.template("append", &name, &text)?;
-                plan.steps
-                    .push(Step::Append(checked_name("append", &name)?, template));
-            }
+        for (name, templates) in edits.append {
+            let name = checked_name("append", &name)?;
+            let appended = templates.into_iter();
+            steps.extend(appended.map(|template| Step::Append(name.clone(), template)));
         }
-        if plan.placeholders.is_empty() {
-            plan.fixed = Some(plan.filled(&[]));
+        let is_fixed = steps.iter().all(|step| match step {
+            Step::Set(_, template) | Step::Append(_, template) => template.fixed().is_some(),
+            Step::Remove(_) => true,
+        });
+        let mut plan = Self { steps, fixed: None };
+        if is_fixed {
+            plan.fixed = Some(plan.filled(|template| template.fixed().map(Into::into)));
         }
         Ok(plan)
     }
 
-    fn template(&mut self, key: &str, name: &str, text: &str) -> Result<Template, String> {
-        let template = Template::parse(text, &mut self.placeholders);
-        template.map_err(|error| format!("{key}.{name}`: {error}"))
-    }
-
     /// The edits for an exchange.
     fn edits(&self, request: &Request) -> Vec<Edit> {
-        let values: Vec<Vec<u8>> = self
-            .placeholders
-            .iter()
-            .map(|placeholder| placeholder.value(request))
-            .collect();
-        self.filled(&values)
+        let mut values = TemplateValues::of(request);
+        self.filled(|template| template.fill_from(&mut values))
     }
 
-    /// A `set` that comes out empty because its placeholders did removes the field, so that what the client sent
-    /// under that name doesn't stay; such an `append` adds nothing.
-    fn filled(&self, values: &[Vec<u8>]) -> Vec<Edit> {
+    /// A `set` that comes out empty because its placeholders did removes the field, so that what
+    /// the client sent under that name doesn't stay; such an `append` adds nothing.
+    fn filled<'p>(&'p self, mut fill: impl FnMut(&'p Template) -> Option<Vec<u8>>) -> Vec<Edit> {
+        let named = |name: &String, value| Header {
+            name: name.clone(),
+            value,
+        };
         let edits = self.steps.iter().filter_map(|step| match step {
             Step::Remove(name) => Some(Edit::Remove(name.clone())),
-            Step::Set(name, template) => Some(match template.fill(values) {
-                Some(value) => Edit::Set(Header {
-                    name: name.clone(),
-                    value,
-                }),
+            Step::Set(name, template) => Some(match fill(template) {
+                Some(value) => Edit::Set(named(name, value)),
                 None => Edit::Remove(name.clone()),
             }),
-            Step::Append(name, template) => template.fill(values).map(|value| {
-                Edit::Append(Header {
-                    name: name.clone(),
-                    value,
-                })
-            }),
+            Step::Append(name, template) => {
+                fill(template).map(|value| Edit::Append(named(name, value)))
+            }
         });
         edits.collect()
     }
