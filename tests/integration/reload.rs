@@ -75,11 +75,10 @@ fn a_changed_component_serves_after_a_reload_through_the_admin_listener() {
 /// Configurations that can't serve, each with a word of why.
 fn wrong(setup: &Setup, up: &Upstream) -> [(String, &'static str); 10] {
     let bad = |setup: Setup| setup.toml();
+    let again = || setup.again().upstream("up", up);
     let with = |name: &str, component: &[u8], keys: &str| {
         let keys = format!("{keys}\n{}", gateway_tests::guests::EVERY_GRANT);
-        setup
-            .again()
-            .upstream("up", up)
+        again()
             .route("/*", &format!("plugins = [\"{name}\"]"))
             .plugin(name, component, &keys)
     };
@@ -90,18 +89,9 @@ fn wrong(setup: &Setup, up: &Upstream) -> [(String, &'static str); 10] {
             "[[routes]]\npath = \"/\"\nupstrem = \"up\"\n".to_owned(),
             "upstream",
         ),
+        (bad(again().route("/*", "plugins = [\"gone\"]")), "gone"),
         (
-            bad(setup
-                .again()
-                .upstream("up", up)
-                .route("/*", "plugins = [\"gone\"]")),
-            "gone",
-        ),
-        (
-            bad(setup
-                .again()
-                .upstream("up", up)
-                .plugin_from("gone", "./gone.wasm", "")),
+            bad(again().plugin_from("gone", "./gone.wasm", "")),
             "gone.wasm",
         ),
         (
@@ -137,11 +127,7 @@ fn wrong(setup: &Setup, up: &Upstream) -> [(String, &'static str); 10] {
             "lifecycle",
         ),
         (
-            bad(setup
-                .again()
-                .upstream("up", up)
-                .route("/{a}", "")
-                .route("/{b}", "name = \"other\"")),
+            bad(again().route("/{a}", "").route("/{b}", "name = \"other\"")),
             "other",
         ),
     ]

@@ -209,7 +209,7 @@ pub(super) fn final_status(status: u16) -> Option<StatusCode> {
 }
 
 /// A field that a plugin may set.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Field(HeaderName, HeaderValue);
 
 impl Field {
@@ -221,7 +221,7 @@ impl Field {
 }
 
 /// An edit of header fields, checked but for the room that it takes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Change {
     /// Replace every field of the name.
     Set(Field),

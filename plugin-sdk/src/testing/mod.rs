@@ -134,9 +134,12 @@ impl<P: Plugin> Harness<P> {
 impl<P: OnRequest> Harness<P> {
     /// Run the request hook. What it wants done to the response is done to the exchange's response at once.
     pub fn on_request(&self, exchange: &Exchange) -> Result<Decision, Fault> {
-        let decision = self.run(|plugin| plugin.on_request(&mut exchange.request()))?;
-        exchange.edit_response(!matches!(decision, Decision::Respond(_)))?;
-        checked_head(decision)
+        let decision = self.run(|plugin| plugin.on_request(&mut exchange.request()));
+        exchange.edit_response(matches!(
+            decision,
+            Ok(Decision::Next | Decision::NextWith(_))
+        ))?;
+        checked_head(decision?)
     }
 }
 
@@ -156,9 +159,10 @@ impl<P: OnRequestBody> Harness<P> {
         body: impl Into<Vec<u8>>,
     ) -> Result<BodyDecision, Fault> {
         let decision =
-            self.run(|plugin| plugin.request_whole(&mut exchange.request(), body.into()))?;
-        exchange.edit_response(!matches!(decision, BodyDecision::Respond(_)))?;
-        checked_body(decision)
+            self.run(|plugin| plugin.request_whole(&mut exchange.request(), body.into()));
+        let passes = matches!(decision, Ok(BodyDecision::Pass | BodyDecision::Replace(_)));
+        exchange.edit_response(passes)?;
+        checked_body(decision?)
     }
 }
 
