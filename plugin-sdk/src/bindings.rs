@@ -16,7 +16,25 @@ pub mod imports {
         with: {
             "gateway:plugin/types@0.1.0/edit-error": crate::error::EditError,
             "gateway:plugin/http-client@0.1.0/error": crate::error::FetchError,
+            "gateway:plugin/kv@0.1.0/error": crate::error::StoreError,
+            "gateway:plugin/limiter@0.1.0/error": crate::error::LimiterError,
         },
+    });
+}
+
+/// The time of day, by WASI. Not from the standard library, whose way to it has 20 KB for errors that don't happen.
+pub mod wall_clock {
+    wit_bindgen::generate!({
+        inline: "package plugin-sdk:imports;
+            world clock { import wasi:clocks/wall-clock@0.2.0; }
+            package wasi:clocks@0.2.0 {
+                interface wall-clock {
+                    record datetime { seconds: u64, nanoseconds: u32 }
+                    now: func() -> datetime;
+                    resolution: func() -> datetime;
+                }
+            }",
+        generate_all,
     });
 }
 

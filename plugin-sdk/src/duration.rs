@@ -13,6 +13,20 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
     deserializer.deserialize_str(Text)
 }
 
+/// For a duration that may be missing: `#[serde(default, with = "plugin_sdk::duration::optional")]`.
+pub mod optional {
+    use std::time::Duration;
+
+    use serde::de::Deserializer;
+
+    /// Read a duration that is there.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        super::deserialize(deserializer).map(Some)
+    }
+}
+
 struct Text;
 
 impl Visitor<'_> for Text {

@@ -2,7 +2,51 @@
 //!
 //! Promises: what passes here is not refused as an edit, but for want of room. Leaves out: the meaning of fields.
 
-use crate::EditError;
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer};
+
+use crate::{EditError, text};
+
+/// The name of a header field in a configuration: one that plugins may edit, in lower case.
+///
+/// ```
+/// use plugin_sdk::header::{AUTHORIZATION, Name};
+/// assert_eq!("Authorization".parse(), Ok(AUTHORIZATION));
+/// assert!("Host".parse::<Name>().is_err_and(|error| error.contains("belongs to the gateway")));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(Cow<'static, str>);
+
+/// Where clients show who they are (RFC 9110 11.6.2).
+pub const AUTHORIZATION: Name = Name(Cow::Borrowed("authorization"));
+/// Where browsers put cookies.
+pub const COOKIE: Name = Name(Cow::Borrowed("cookie"));
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = check_name(text).map_err(|error| format!("{text:?}: {error}"))?;
+        Ok(Self(name.into()))
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::parsed(deserializer)
+    }
+}
 
 /// Framing, hop-by-hop and connection-level fields (RFC 9110 7.6.1), which are the gateway's.
 const GATEWAYS_OWN: [&str; 11] = [

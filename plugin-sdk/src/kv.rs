@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-pub use crate::bindings::imports::gateway::plugin::kv::Error;
+pub use crate::error::StoreError as Error;
 use crate::millis;
 
 /// The value of a key, if it is there and has not expired.

@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use crate::bindings::imports::gateway::plugin::limiter as contract;
-pub use contract::Error;
-
+pub use crate::error::LimiterError as Error;
 use crate::millis;
 
 /// A token bucket.

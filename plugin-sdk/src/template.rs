@@ -175,7 +175,7 @@ impl Placeholder {
         if let Some(name) = after("request.header.") {
             if !header::is_token(&name) {
                 return Err(format!(
-                    "`${{request.header.{name}}}`: {name:?} is no name of a header field"
+                    "`${{request.header.{name}}}`: \"{name}\" is no name of a header field"
                 ));
             }
             return Ok(Self::RequestHeader(name.to_ascii_lowercase()));

@@ -34,6 +34,14 @@ mod tests {
     }
 
     #[test]
+    fn a_header_only_plugin_has_at_most_100_kb() {
+        for name in ["access-log", "api-key", "headers", "rate-limit"] {
+            let bytes = stock(name).unwrap().len();
+            assert!(bytes <= 100_000, "{name}: {bytes} bytes");
+        }
+    }
+
+    #[test]
     fn no_component_gives_away_where_it_was_built() {
         let root = env!("CARGO_MANIFEST_DIR").as_bytes();
         for name in names() {

@@ -93,6 +93,13 @@ fn quickstart() {
 }
 
 #[test]
+fn a_header_only_plugin_has_at_most_100_kb() {
+    let component = fs::read(concat!(env!("OUT_DIR"), "/own_plugin.wasm"));
+    let bytes = component.expect("the build script makes it").len();
+    assert!(bytes <= 100_000, "{bytes} bytes");
+}
+
+#[test]
 fn own_plugin() {
     let up = Upstream::echo();
     let gateway = example("own-plugin", &[("9001", &up)]);

@@ -3,7 +3,7 @@
 //! Shows typed configuration, an answer in place of the upstream's, and state that one hook leaves for the next.
 //! Leaves out: what `User-Agent` is worth as a proof (nothing).
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use plugin_sdk::{
     Decision, Fault, LocalResponse, OnRequest, OnResponse, Plugin, Request, Response, clock,
@@ -36,17 +36,18 @@ impl Plugin for Doorman {
                 "`turn-away` has an empty word, which everybody has in their name".to_owned(),
             );
         }
-        let words = config.turn_away.iter().map(|word| word.to_lowercase());
-        Ok(Self {
-            words: words.collect(),
-        })
+        let mut words = config.turn_away;
+        for word in &mut words {
+            word.make_ascii_lowercase();
+        }
+        Ok(Self { words })
     }
 }
 
 impl OnRequest for Doorman {
     fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
-        let agent = request.header_str("user-agent").unwrap_or_default();
-        let agent = agent.to_lowercase();
+        let mut agent = request.header_str("user-agent").unwrap_or_default();
+        agent.make_ascii_lowercase();
         if let Some(word) = self.words.iter().find(|word| agent.contains(*word)) {
             plugin_sdk::info!(word = word, "turns a client away");
             return Ok(LocalResponse::new(403)
@@ -54,7 +55,7 @@ impl OnRequest for Doorman {
                 .into());
         }
         // Not into `self`: another request may come before this one's response.
-        request.set_state(since_1970().as_nanos().to_le_bytes())?;
+        request.set_state(microseconds().to_le_bytes())?;
         Ok(Decision::Next)
     }
 }
@@ -63,8 +64,8 @@ impl OnResponse for Doorman {
     fn on_response(&self, request: &Request, response: &mut Response) -> Result<Decision, Fault> {
         // There is none if the request was turned away: then this response is our own.
         if let Some(began) = request.state() {
-            let began = u128::from_le_bytes(began.as_slice().try_into()?);
-            let micros = since_1970().as_nanos().saturating_sub(began) / 1_000;
+            let began = u64::from_le_bytes(began.as_slice().try_into()?);
+            let micros = microseconds().saturating_sub(began);
             let milliseconds = format!("{}.{:03}", micros / 1_000, micros % 1_000);
             response.append_header("server-timing", format!("upstream;dur={milliseconds}"))?;
         }
@@ -74,8 +75,9 @@ impl OnResponse for Doorman {
 
 plugin_sdk::export!(Doorman: OnRequest, OnResponse);
 
-fn since_1970() -> Duration {
-    clock::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
+/// What time it is, counted from 1970.
+fn microseconds() -> u64 {
+    let since_1970 = clock::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since_1970 = since_1970.unwrap_or_default();
+    since_1970.as_secs() * 1_000_000 + u64::from(since_1970.subsec_micros())
 }

@@ -8,49 +8,60 @@ use std::fmt::{self, Display};
 
 use serde::de::{Expected, Unexpected};
 
-/// An error with the path to its key.
+/// An error with the path to its key. One word, since each step of the reader returns one.
 #[derive(Debug)]
-pub(super) struct Error {
+pub(super) struct Error(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     path: String,
     message: String,
 }
 
 impl Error {
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            path: String::new(),
-            message: message.into(),
-        }
+    /// The message piece by piece, which takes half the code of `format!`.
+    #[cold]
+    pub(super) fn new(pieces: &[&str]) -> Self {
+        Self::with(joined(pieces))
+    }
+
+    pub(super) fn with(message: String) -> Self {
+        let path = String::new();
+        Self(Box::new(Parts { path, message }))
     }
 
     /// The error of the value under that key.
+    #[cold]
     pub(super) fn under_key(mut self, key: &str) -> Self {
-        let separator = if self.path.is_empty() || self.path.starts_with('[') {
+        let path = &mut self.0.path;
+        let separator = if path.is_empty() || path.starts_with('[') {
             ""
         } else {
             "."
         };
-        self.path = format!("{key}{separator}{}", self.path);
+        *path = joined(&[key, separator, path]);
         self
     }
 
     /// The error of the value at that place of a list.
+    #[cold]
     pub(super) fn under_index(self, index: usize) -> Self {
         self.under_key(&format!("[{index}]"))
     }
 
     pub(super) fn into_text(self) -> String {
-        if self.path.is_empty() {
-            self.message
+        let Parts { path, message } = *self.0;
+        if path.is_empty() {
+            message
         } else {
-            format!("`{}`: {}", self.path, self.message)
+            joined(&["`", &path, "`: ", &message])
         }
     }
 }
 
 impl Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
+        formatter.write_str(&self.0.message)
     }
 }
 
@@ -58,7 +69,7 @@ impl std::error::Error for Error {}
 
 impl serde::de::Error for Error {
     fn custom<T: Display>(message: T) -> Self {
-        Self::new(message.to_string())
+        Self::with(message.to_string())
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -70,46 +81,53 @@ impl serde::de::Error for Error {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("`{field}` is missing"))
+        Self::new(&["`", field, "` is missing"])
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown key{}", hint(field, known)))
+        unknown("unknown key", field, known)
     }
 
     fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
-        Self::new(format!(
-            "unknown word \"{variant}\"{}",
-            hint(variant, known)
-        ))
+        let what = joined(&["unknown word \"", variant, "\""]);
+        unknown(&what, variant, known)
     }
 }
 
+fn joined(pieces: &[&str]) -> String {
+    pieces.iter().copied().collect()
+}
+
 fn mismatch(found: Unexpected<'_>, expected: &dyn Expected) -> Error {
-    let expected = expected_in_words(expected.to_string());
-    let article = if expected.contains(" number") {
+    let expected = expected.to_string();
+    let expected = in_words(&expected);
+    // Not by `contains`: a search for a text takes 4 KB.
+    let mut sevens = expected.as_bytes().windows(7);
+    let article = if sevens.any(|seven| seven == b" number") {
         ""
     } else {
         "the number "
     };
-    let found = match found {
-        Unexpected::Bool(value) => value.to_string(),
-        Unexpected::Unsigned(value) => format!("{article}{value}"),
-        Unexpected::Signed(value) => format!("{article}{value}"),
-        Unexpected::Str(value) => format!("the string \"{value}\""),
-        Unexpected::Map => "a table".to_owned(),
-        Unexpected::Seq => "a list".to_owned(),
-        Unexpected::Other(words) => format!(
-            "{}{words}",
-            if words.starts_with(is_numeric) {
-                article
-            } else {
-                ""
-            }
-        ),
-        _ => "another value".to_owned(),
+    let digits;
+    let (before, value, after) = match found {
+        Unexpected::Bool(true) => ("true", "", ""),
+        Unexpected::Bool(false) => ("false", "", ""),
+        Unexpected::Unsigned(value) => {
+            digits = format!("{value}");
+            (article, &*digits, "")
+        }
+        Unexpected::Signed(value) => {
+            digits = format!("{value}");
+            (article, &*digits, "")
+        }
+        Unexpected::Str(value) => ("the string \"", value, "\""),
+        Unexpected::Map => ("a table", "", ""),
+        Unexpected::Seq => ("a list", "", ""),
+        Unexpected::Other(words) if words.starts_with(is_numeric) => (article, words, ""),
+        Unexpected::Other(words) => (words, "", ""),
+        _ => ("another value", "", ""),
     };
-    Error::new(format!("expected {expected}, found {found}"))
+    Error::new(&["expected ", expected, ", found ", before, value, after])
 }
 
 fn is_numeric(first: char) -> bool {
@@ -117,46 +135,52 @@ fn is_numeric(first: char) -> bool {
 }
 
 /// serde names the types of Rust.
-fn expected_in_words(type_name: String) -> String {
-    let bits = |kind| {
-        type_name
-            .strip_prefix(kind)
-            .and_then(|bits| bits.parse::<u32>().ok())
-    };
-    let words = match &*type_name {
-        "usize" | "u64" => "a whole number of at least 0",
-        "isize" | "i64" => "a whole number",
-        "f32" | "f64" => "a number",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "a map" => "a table",
-        _ if type_name.starts_with("struct ") => "a table",
-        _ => {
-            if let Some(bits) = bits('u').filter(|bits| *bits < 64) {
-                return format!("a whole number from 0 to {}", (1_u64 << bits) - 1);
-            }
-            if let Some(bits) = bits('i').filter(|bits| *bits < 64) {
-                let end = 1_i64 << (bits - 1);
-                return format!("a whole number from {} to {}", -end, end - 1);
-            }
-            return type_name;
-        }
-    };
-    words.to_owned()
+fn in_words(type_name: &str) -> &str {
+    const WORDS: [(&str, &str); 15] = [
+        ("usize", "a whole number of at least 0"),
+        ("u64", "a whole number of at least 0"),
+        ("u32", "a whole number from 0 to 4294967295"),
+        ("u16", "a whole number from 0 to 65535"),
+        ("u8", "a whole number from 0 to 255"),
+        ("isize", "a whole number"),
+        ("i64", "a whole number"),
+        ("i32", "a whole number from -2147483648 to 2147483647"),
+        ("i16", "a whole number from -32768 to 32767"),
+        ("i8", "a whole number from -128 to 127"),
+        ("f32", "a number"),
+        ("f64", "a number"),
+        ("a boolean", "true or false"),
+        ("a sequence", "a list"),
+        ("a map", "a table"),
+    ];
+    if type_name.starts_with("struct ") {
+        return "a table";
+    }
+    let found = WORDS.iter().find(|(name, _)| *name == type_name);
+    found.map_or(type_name, |(_, words)| words)
 }
 
-/// What is known and near to a name, else everything that is known.
-fn hint(name: &str, known: &[&str]) -> String {
+/// A name that is not known, with what is known and near to it, else with everything that is known.
+#[cold]
+fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
     let near = known
         .iter()
         .map(|other| (typing_errors(name, other), other))
         .min();
     match near {
-        None => "; there are no keys here".to_owned(),
+        None => Error::new(&[what, "; there are no keys here"]),
         Some((errors, near)) if errors <= (name.len() / 3).max(1) && errors < near.len() => {
-            format!("; did you mean `{near}`?")
+            Error::new(&[what, "; did you mean `", near, "`?"])
         }
-        Some(_) => format!("; there are `{}`", known.join("`, `")),
+        Some(_) => {
+            let mut message = joined(&[what, "; there are "]);
+            for (index, name) in known.iter().enumerate() {
+                message.push_str(if index == 0 { "`" } else { "`, `" });
+                message.push_str(name);
+            }
+            message.push('`');
+            Error::with(message)
+        }
     }
 }
 

@@ -18,6 +18,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The first byte of the next token; 0 at the end of the text.
+    #[inline(never)]
     pub(super) fn peek(&mut self) -> u8 {
         let bytes = self.text.as_bytes();
         while let Some(b' ' | b'\t' | b'\r' | b'\n') = bytes.get(self.at) {
@@ -171,11 +172,14 @@ impl<'t> Reader<'t> {
         Ok(unit)
     }
 
+    #[inline(never)]
     fn rest(&self) -> &'t str {
         self.text.get(self.at..).unwrap_or("")
     }
 
+    #[cold]
     pub(super) fn malformed(&self) -> Error {
-        Error::new(format!("the configuration is not JSON at byte {}", self.at))
+        let at = self.at;
+        Error::with(format!("the configuration is not JSON at byte {at}"))
     }
 }

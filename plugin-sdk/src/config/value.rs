@@ -12,7 +12,7 @@ use serde::de::{
 use super::error::Error;
 use super::reader::Reader;
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
     /// The error for a value of a wrong kind.
     fn mismatch(&mut self, expected: &dyn Expected) -> Error {
         let string;
@@ -37,60 +37,94 @@ impl Reader<'_> {
         Error::invalid_type(unexpected, expected)
     }
 
-    fn integer<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if !matches!(self.peek(), b'-' | b'0'..=b'9') {
-            return Err(self.mismatch(&visitor));
-        }
-        let text = self.number();
+    fn integer_value(&mut self, expected: &dyn Expected) -> Result<Integer, Error> {
+        let text = self.digits(expected)?;
         if let Ok(value) = text.parse() {
-            visitor.visit_u64(value)
+            Ok(Integer::Unsigned(value))
         } else if let Ok(value) = text.parse() {
-            visitor.visit_i64(value)
+            Ok(Integer::Signed(value))
         } else {
-            Err(Error::invalid_type(Unexpected::Other(text), &visitor))
+            Err(Error::invalid_type(Unexpected::Other(text), expected))
+        }
+    }
+
+    /// The text of a number that must be next.
+    fn digits(&mut self, expected: &dyn Expected) -> Result<&'t str, Error> {
+        if matches!(self.peek(), b'-' | b'0'..=b'9') {
+            Ok(self.number())
+        } else {
+            Err(self.mismatch(expected))
+        }
+    }
+
+    fn bool_value(&mut self, expected: &dyn Expected) -> Result<bool, Error> {
+        let value = self.take_word("true");
+        if value || self.take_word("false") {
+            Ok(value)
+        } else {
+            Err(self.mismatch(expected))
+        }
+    }
+
+    fn string_value(&mut self, expected: &dyn Expected) -> Result<String, Error> {
+        if self.peek() == b'"' {
+            self.string()
+        } else {
+            Err(self.mismatch(expected))
+        }
+    }
+
+    /// Step into a list or a table, which must be next.
+    fn enter(&mut self, bracket: u8, expected: &dyn Expected) -> Result<(), Error> {
+        if self.take(bracket) {
+            Ok(())
+        } else {
+            Err(self.mismatch(expected))
+        }
+    }
+
+    fn integer<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        match self.integer_value(&visitor)? {
+            Integer::Unsigned(value) => visitor.visit_u64(value),
+            Integer::Signed(value) => visitor.visit_i64(value),
         }
     }
 
     fn float<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if !matches!(self.peek(), b'-' | b'0'..=b'9') {
-            return Err(self.mismatch(&visitor));
-        }
-        visitor.visit_f64(self.number().parse().map_err(|_| self.malformed())?)
+        let value = self.digits(&visitor)?.parse();
+        visitor.visit_f64(value.map_err(|_| self.malformed())?)
     }
 
     fn text<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if self.peek() != b'"' {
-            return Err(self.mismatch(&visitor));
-        }
-        visitor.visit_string(self.string()?)
+        let value = self.string_value(&visitor)?;
+        visitor.visit_string(value)
     }
 
     fn list<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if !self.take(b'[') {
-            return Err(self.mismatch(&visitor));
-        }
+        self.enter(b'[', &visitor)?;
         let mut list = List {
             reader: self,
             index: 0,
             is_over: false,
         };
         let value = visitor.visit_seq(&mut list)?;
-        if list.more()? {
-            Err(Error::new("the list is too long"))
-        } else {
-            Ok(value)
-        }
+        list.end()?;
+        Ok(value)
     }
 
     fn table<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if !self.take(b'{') {
-            return Err(self.mismatch(&visitor));
-        }
+        self.enter(b'{', &visitor)?;
         visitor.visit_map(Table {
             reader: self,
             key: None,
         })
     }
+}
+
+/// A whole number as serde takes it.
+enum Integer {
+    Unsigned(u64),
+    Signed(i64),
 }
 
 macro_rules! forward {
@@ -126,13 +160,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.take_word("true") {
-            visitor.visit_bool(true)
-        } else if self.take_word("false") {
-            visitor.visit_bool(false)
-        } else {
-            Err(self.mismatch(&visitor))
-        }
+        let value = self.bool_value(&visitor)?;
+        visitor.visit_bool(value)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -228,6 +257,14 @@ impl List<'_, '_> {
         }
         Ok(!self.is_over)
     }
+
+    fn end(&mut self) -> Result<(), Error> {
+        if self.more()? {
+            Err(Error::new(&["the list is too long"]))
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl<'de> SeqAccess<'de> for &mut List<'_, '_> {
@@ -270,6 +307,8 @@ impl<'de> MapAccess<'de> for Table<'_, '_> {
         Ok(Some(value))
     }
 
+    /// Never inlined: a table has many values of the same type.
+    #[inline(never)]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
         let value = seed.deserialize(&mut *self.reader);
         value.map_err(|error| error.under_key(self.key.as_deref().unwrap_or_default()))

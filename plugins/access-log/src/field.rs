@@ -66,7 +66,7 @@ impl Field {
             _ => {
                 let known = Self::DEFAULT.replace(' ', ", ");
                 return Err(format!(
-                    "unknown field {name:?}; there are {known}, query, request.header.NAME and \
+                    "unknown field \"{name}\"; there are {known}, query, request.header.NAME and \
                      attribute.NAME"
                 ));
             }

@@ -43,7 +43,7 @@ impl Plugin for AccessLog {
         let mut fields = Vec::new();
         for (index, name) in names.iter().enumerate() {
             if names[..index].contains(name) {
-                return Err(format!("`fields[{index}]`: {name:?} is there twice"));
+                return Err(format!("`fields[{index}]`: \"{name}\" is there twice"));
             }
             let field =
                 Field::parse(name).map_err(|error| format!("`fields[{index}]`: {error}"))?;

@@ -99,7 +99,7 @@ impl Plugin for ApiKey {
         for (key, name) in config.keys.0 {
             let new = Consumer::new(&key, &name, &consumer_header, stripped)?;
             if consumers.iter().any(|known| known.digest == new.digest) {
-                return Err(format!("`keys`: the key for {name:?} is there twice"));
+                return Err(format!("`keys`: the key for \"{name}\" is there twice"));
             }
             consumers.push(new);
         }
@@ -186,16 +186,16 @@ impl Consumer {
         // The key itself is a secret and stays out of the messages.
         if name.trim().is_empty() || header::check_value(name.as_bytes()).is_err() {
             return Err(format!(
-                "`keys`: the consumer {name:?} can't stand in a header field"
+                "`keys`: the consumer \"{name}\" can't stand in a header field"
             ));
         }
         let digest = match key.strip_prefix(DIGEST_PREFIX) {
             Some(hex) => parse_digest(hex).ok_or_else(|| {
-                format!("`keys`: the digest for {name:?} has not 64 hexadecimal digits")
+                format!("`keys`: the digest for \"{name}\" has not 64 hexadecimal digits")
             })?,
             None if key.is_empty() || key.len() > KEY_BYTES_MAX => {
                 return Err(format!(
-                    "`keys`: the key for {name:?} has not 1 to {KEY_BYTES_MAX} bytes"
+                    "`keys`: the key for \"{name}\" has not 1 to {KEY_BYTES_MAX} bytes"
                 ));
             }
             None => digest(key.as_bytes()),
@@ -211,7 +211,7 @@ impl Consumer {
 }
 
 fn checked_name(key: &str, name: &str) -> Result<String, String> {
-    header::check_name(name).map_err(|error| format!("`{key}`: {name:?}: {error}"))
+    header::check_name(name).map_err(|error| format!("`{key}`: \"{name}\": {error}"))
 }
 
 fn strip_param(request: &mut Request, name: &str) -> Result<(), Fault> {

@@ -176,5 +176,5 @@ impl Plan {
 }
 
 fn checked_name(key: &str, name: &str) -> Result<String, String> {
-    header::check_name(name).map_err(|error| format!("{key}`: {name:?}: {error}"))
+    header::check_name(name).map_err(|error| format!("{key}`: \"{name}\": {error}"))
 }

@@ -1,66 +1,116 @@
 //! Stock plugin `jwt`: who may pass, by a signed token (RFC 7519), and what the upstream learns from it.
 //!
 //! Promises: only a request with a token that a known key has signed, for this place and time, passes; header fields
-//! made of claims never come from the client. The algorithm is the key's, not the token's. Leaves out: issuing tokens,
-//! sessions, revocation before the expiry, encrypted tokens.
+//! made of claims never come from the client, whether the claim is there or not. Leaves out: issuing tokens, sessions,
+//! revocation before the expiry, encrypted tokens.
 //!
-//! Reading order: `carrier` (where the token is), `token` (taken apart), `key` (who signed it; `pem`, `jwk`, `jwks`
-//! for where keys come from), `claims` (what it must say), `outcome` (what becomes of it), `cache`; `config` and `refusal` at the ends.
+//! How tokens are found, verified and refused is the SDK's: `credential`, `jwt` (with `remote` for a key set behind a
+//! URL) and `bearer`. Here is what this plugin makes of them.
 
-mod carrier;
-mod token;
+use std::time::Duration;
 
-mod jwk;
-mod jwks;
-mod key;
-mod pem;
-
-mod cache;
-mod claims;
-mod config;
-mod outcome;
-mod refusal;
+use plugin_sdk::bearer::{Kind, Realm, Refusal};
+use plugin_sdk::credential::{Place, Places};
+use plugin_sdk::header::{self, Name};
+use plugin_sdk::jwt::{Algorithm, Claims, KeySet, RequiredClaims, Rules, Verifier};
+use plugin_sdk::remote::{Remote, Source};
+use plugin_sdk::{
+    Decision, Edit, Fault, Interest, List, OnRequest, Plugin, Request, Table, duration,
+};
+use serde::Deserialize;
 
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
-use std::time::{Duration, SystemTime};
+/// Tokens that an instance remembers if the configuration doesn't say.
+const CACHE_DEFAULT: usize = 256;
+/// Tokens that an instance may remember: with claims of the largest size they fill half of its memory.
+const CACHE_MAX: usize = 512;
+/// Bytes of the `consumer` attribute, which is what the gateway takes.
+const CONSUMER_BYTES_MAX: usize = 4 << 10;
+/// A claim is needed in a header field or attribute and can't stand there.
+const UNFIT: Refusal = Refusal::new(
+    Kind::Token,
+    "unfit",
+    "A claim of the token can't be passed on",
+);
 
-use plugin_sdk::{Decision, Fault, Interest, OnRequest, Plugin, Request, clock};
-
-use cache::{Cache, Digest, Pass, Signer, digest};
-use carrier::Carriers;
-use claims::Rules;
-pub use config::Config;
-use jwks::Remote;
-use key::{Algorithm, Key};
-use outcome::Outcome;
-use refusal::Refusal;
-use token::{TOKEN_BYTES_MAX, Token};
-
-/// Keys that one token is tried with: more than this have the same algorithm only in a set without ids, and each
-/// costs up to a millisecond.
-const CANDIDATES_MAX: usize = 4;
+/// The `config` table; the README explains the keys. Not `Debug`: it holds secrets.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Config {
+    keys: KeySet,
+    jwks: Option<Source>,
+    algorithms: List<Algorithm>,
+    issuer: List<String>,
+    audience: List<String>,
+    #[serde(with = "duration::optional")]
+    leeway: Option<Duration>,
+    require_exp: Option<bool>,
+    required_claims: RequiredClaims,
+    claims_to_headers: Table<Name>,
+    consumer_claim: Option<String>,
+    header: Option<Name>,
+    cookie: Option<String>,
+    query: Option<String>,
+    forward_token: bool,
+    cache: Option<usize>,
+    realm: Realm,
+}
 
 /// The plugin.
 pub struct Jwt {
-    keys: Vec<Key>,
-    remote: Option<Remote>,
-    carriers: Carriers,
-    rules: Rules,
-    outcome: Outcome,
-    realm: String,
-    cache: RefCell<Cache>,
-    /// The key set that the cache belongs to.
-    epoch: Cell<u64>,
+    places: Places,
+    verifier: Verifier<Pass>,
+    /// Claims and their header fields.
+    headers: Vec<(String, Name)>,
+    consumer_claim: String,
+    realm: Realm,
+}
+
+/// What a good token becomes.
+#[derive(Clone)]
+struct Pass {
+    edits: Vec<Edit>,
+    consumer: Option<String>,
 }
 
 impl Plugin for Jwt {
     type Config = Config;
 
     fn new(config: Config) -> Result<Self, String> {
-        config.check()
+        let allowed = config.algorithms.0;
+        let is_allowed = |key: &Algorithm| allowed.is_empty() || allowed.contains(key);
+        if let Some(other) = config.keys.algorithms().find(|key| !is_allowed(key)) {
+            return Err(format!("`keys`: {other} is not in `algorithms`"));
+        }
+        let remote = config
+            .jwks
+            .map(|source| Remote::new(source, move |json| KeySet::from_jwks(json, &allowed)));
+        let usual = Rules::default();
+        let rules = Rules {
+            issuers: config.issuer.0,
+            audiences: config.audience.0,
+            leeway: config.leeway.unwrap_or(usual.leeway),
+            requires_exp: config.require_exp.unwrap_or(usual.requires_exp),
+            required: config.required_claims,
+        };
+        let cache = config.cache.unwrap_or(CACHE_DEFAULT);
+        if cache > CACHE_MAX {
+            return Err(format!("`cache` is over {CACHE_MAX}"));
+        }
+        let header = config.header.unwrap_or(header::AUTHORIZATION);
+        let headers = config.claims_to_headers.0;
+        check_headers(&headers, &[&header, &header::COOKIE])?;
+        let consumer_claim = config.consumer_claim;
+        Ok(Self {
+            places: Places::bearer(header, config.cookie, config.query)?
+                .forwarded(config.forward_token),
+            verifier: Verifier::new(config.keys, remote, rules)?.remembering(cache),
+            headers,
+            consumer_claim: consumer_claim.unwrap_or_else(|| "sub".to_owned()),
+            realm: config.realm,
+        })
     }
 
     fn interest(&self) -> Interest {
@@ -68,17 +118,30 @@ impl Plugin for Jwt {
     }
 }
 
+/// Each claim has a field of its own, and none is where a token might be.
+fn check_headers(headers: &[(String, Name)], taken: &[&Name]) -> Result<(), String> {
+    let mut names: Vec<&Name> = Vec::new();
+    for (claim, name) in headers {
+        if taken.contains(&name) {
+            return Err(format!(
+                "`claims-to-headers.{claim}`: that field carries tokens"
+            ));
+        }
+        if names.contains(&name) {
+            return Err("`claims-to-headers`: two claims go to the same header field".to_owned());
+        }
+        names.push(name);
+    }
+    Ok(())
+}
+
 impl OnRequest for Jwt {
     fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
-        let admitted = self
-            .carriers
-            .find(request)
-            .and_then(|(token, place)| Ok((self.admit(&token)?, place)));
-        let (pass, place) = match admitted {
+        let (pass, place) = match self.admit(request) {
             Ok(admitted) => admitted,
-            Err(refusal) => return Ok(refusal.response(&self.realm, request).into()),
+            Err(refusal) => return Ok(refusal.response("jwt", &self.realm, request).into()),
         };
-        let mut edits = self.carriers.strip(request, place)?;
+        let mut edits = self.places.strip(request, place)?;
         edits.extend(pass.edits);
         request.edit_headers(&edits)?;
         if let Some(consumer) = &pass.consumer {
@@ -91,101 +154,36 @@ impl OnRequest for Jwt {
 plugin_sdk::export!(Jwt: OnRequest);
 
 impl Jwt {
-    /// What a token is good for: remembered, or found out.
-    fn admit(&self, text: &str) -> Result<Pass, Refusal> {
-        if text.len() > TOKEN_BYTES_MAX {
-            return Err(Refusal::Malformed);
-        }
-        let now = clock::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let digest = self.cache.borrow().is_on().then(|| digest(text));
-        if let Some(digest) = &digest
-            && let Some(pass) = self.remembered(digest, now)?
-        {
-            pass.period.check(now.as_secs_f64())?;
-            return Ok(pass);
-        }
-        let token = Token::parse(text)?;
-        let signer = self.signer(&token, now)?;
-        let claims = token.claims()?;
-        let pass = Pass {
-            period: self.rules.check(&claims, now.as_secs_f64())?,
-            signer,
-            edits: self.outcome.edits(&claims)?,
-            consumer: self.outcome.consumer(&claims)?,
-        };
-        if let Some(digest) = digest {
-            self.cache.borrow_mut().insert(digest, pass.clone());
-        }
-        Ok(pass)
+    /// What a request's token is good for, and where it was.
+    fn admit(&self, request: &Request) -> Result<(Pass, Place), Refusal> {
+        let token = self.places.find(request)?;
+        let pass = self
+            .verifier
+            .verify(&token.text, |claims| self.pass(claims))?;
+        Ok((pass, token.place))
     }
 
-    /// A token that was good before, unless its key was withdrawn since.
-    fn remembered(&self, digest: &Digest, now: Duration) -> Result<Option<Pass>, Refusal> {
-        let remembered = || self.cache.borrow().get(digest).cloned();
-        match (remembered(), &self.remote) {
-            (Some(pass), Some(remote)) if pass.signer == Signer::Remote => {
-                self.tend(remote, now)?;
-                Ok(remembered())
-            }
-            (pass, _) => Ok(pass),
+    /// What claims become. A field whose claim is missing is removed: it is from the client.
+    fn pass(&self, claims: &Claims) -> Result<Pass, Refusal> {
+        let mut edits = Vec::with_capacity(self.headers.len());
+        for (claim, name) in &self.headers {
+            edits.push(match claims.text(claim) {
+                Some(text) => Edit::set(name, fit(text)?),
+                None => Edit::remove(name),
+            });
         }
-    }
-
-    /// Whose key has signed it. Those of the configuration come first: they need nobody else to be up.
-    fn signer(&self, token: &Token<'_>, now: Duration) -> Result<Signer, Refusal> {
-        let algorithm = Algorithm::named(&token.header.alg).ok_or(Refusal::Algorithm)?;
-        let configured = attempt(&self.keys, algorithm, token);
-        let (Err(refusal), Some(remote)) = (configured, &self.remote) else {
-            return configured.map(|()| Signer::Configured);
-        };
-        self.tend(remote, now)?;
-        let from_remote = || remote.with_keys(|keys| attempt(keys, algorithm, token));
-        let mut result = from_remote();
-        if let Some(kid) = &token.header.kid
-            && result.is_err()
-            && !remote.knows(kid)
-        {
-            remote.learn(kid, now);
-            self.forget_withdrawn(remote);
-            result = from_remote();
+        let consumer = claims.text(&self.consumer_claim).map(fit).transpose()?;
+        if consumer.as_deref().map_or(0, str::len) > CONSUMER_BYTES_MAX {
+            return Err(UNFIT);
         }
-        match result {
-            // The other refusal may say more: that a signature was looked at.
-            Err(Refusal::Key) => Err(refusal),
-            result => result.map(|()| Signer::Remote),
-        }
-    }
-
-    fn tend(&self, remote: &Remote, now: Duration) -> Result<(), Refusal> {
-        let tended = remote.tend(now);
-        self.forget_withdrawn(remote);
-        tended
-    }
-
-    /// A key that was withdrawn takes its tokens along.
-    fn forget_withdrawn(&self, remote: &Remote) {
-        let epoch = remote.epoch();
-        if self.epoch.replace(epoch) != epoch {
-            self.cache.borrow_mut().clear();
-        }
+        Ok(Pass { edits, consumer })
     }
 }
 
-/// Try the keys that fit a token.
-fn attempt(keys: &[Key], algorithm: Algorithm, token: &Token<'_>) -> Result<(), Refusal> {
-    let kid = token.header.kid.as_deref();
-    let mut refusal = Refusal::Key;
-    for key in keys
-        .iter()
-        .filter(|key| key.fits(algorithm, kid))
-        .take(CANDIDATES_MAX)
-    {
-        if key.verify(token.message, &token.signature) {
-            return Ok(());
-        }
-        refusal = Refusal::Signature;
+/// A text that can stand in a header field.
+fn fit(text: String) -> Result<String, Refusal> {
+    match header::check_value(text.as_bytes()) {
+        Ok(()) => Ok(text),
+        Err(_) => Err(UNFIT),
     }
-    Err(refusal)
 }

@@ -86,7 +86,7 @@ impl Plugin for RateLimit {
             return Err(format!("`ipv6-prefix`: {ipv6_prefix} is over 128"));
         }
         if !header::is_token(&name) {
-            return Err(format!("`name`: expected one word, found {name:?}"));
+            return Err(format!("`name`: expected one word, found \"{name}\""));
         }
         let policy = policy(&name, rate, per);
         let bucket = Bucket {
@@ -204,7 +204,7 @@ impl By {
                 .filter(|name| header::is_token(name))
             {
                 Some(name) => Ok(Self::Header(name.to_ascii_lowercase())),
-                None => Err(format!("`by`: expected {BY}, found {text:?}")),
+                None => Err(format!("`by`: expected {BY}, found \"{text}\"")),
             },
         }
     }
@@ -214,8 +214,10 @@ impl By {
 /// whole second, with the quota to match.
 fn policy(name: &str, rate: u64, period: Duration) -> String {
     let window = seconds(period);
-    let quota = u128::from(rate) * u128::from(window) * 1000 / period.as_millis();
-    let quota = quota.min(u128::from(INTEGER_MAX));
+    let milliseconds = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+    // At most a second, so that 64 bits are enough for what the rate gives in it.
+    let longer_by = (window * 1000).saturating_sub(milliseconds);
+    let quota = (rate + rate * longer_by / milliseconds).min(INTEGER_MAX);
     format!("\"{name}\";q={quota};w={window}")
 }
 
@@ -226,8 +228,10 @@ fn seconds(duration: Duration) -> u64 {
 
 /// The digest of a value in hexadecimal digits.
 fn hex(value: &[u8]) -> String {
-    Sha256::digest(value)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha256::digest(value);
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
         .collect()
 }

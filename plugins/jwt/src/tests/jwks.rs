@@ -104,13 +104,13 @@ fn another_instances_keys_are_taken_over() {
     assert!(first.passes("a"));
     let document = first
         .harness
-        .run(|_| kv::get(&format!("jwks {URL}")))
+        .run(|_| kv::get(&format!("document {URL}")))
         .unwrap()
         .unwrap();
     let second = login("");
     second
         .harness
-        .run(|_| kv::set(&format!("jwks {URL}"), document, None))
+        .run(|_| kv::set(&format!("document {URL}"), document, None))
         .unwrap();
     assert!(second.passes("a"));
     assert_eq!(second.fetches(), 0);
@@ -246,7 +246,7 @@ fn without_any_keys_requests_get_503_and_the_service_is_asked_again_soon() {
     assert!(log.iter().any(|record| {
         record
             .message
-            .contains("can't fetch the key set from https://login.example/keys")
+            .contains("can't fetch https://login.example/keys")
     }));
 }
 

@@ -1,21 +1,17 @@
-//! Public keys as JSON objects (RFC 7517) and sets of them.
+//! Keys as JSON objects (RFC 7517).
 //!
-//! Promises: a key gets the algorithm that it names, or those of its type, and no others. A set is read as RFC 7517
-//! section 5 asks: what is not understood is skipped. Leaves out: `x5c`, `x5u` and all other ways to certificates.
+//! Promises: a key gets the algorithm that it names, or those of its type, and no others. Leaves out: `x5c`, `x5u` and
+//! all other ways to certificates.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use rsa::BoxedUint;
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::key::{Algorithm, Key, Verifier};
-
-/// Keys of a set that are looked at; the large providers publish fewer than ten.
-const KEYS_MAX: usize = 64;
+use super::key::{Algorithm, Key, Verifier};
 
 /// A key as it is written. Members that don't matter here are not looked at.
 #[derive(Deserialize)]
-pub(crate) struct Jwk {
+pub(super) struct Jwk {
     kty: String,
     alg: Option<String>,
     kid: Option<String>,
@@ -33,9 +29,14 @@ pub(crate) struct Jwk {
 }
 
 impl Jwk {
-    /// The keys that it stands for: one for each algorithm that it can be used with, if that is among `allowed`. The
-    /// given id and algorithm count before its own.
-    pub(crate) fn keys(
+    /// Whether it is a secret.
+    pub(super) fn is_secret(&self) -> bool {
+        self.kty == "oct"
+    }
+
+    /// The keys that it stands for: one for each algorithm that it can be used with, if that is among `allowed`, or
+    /// that list is empty. The given id and algorithm count before its own.
+    pub(super) fn keys(
         &self,
         kid: Option<&str>,
         algorithm: Option<Algorithm>,
@@ -52,7 +53,7 @@ impl Jwk {
         let kid = kid.or(self.kid.as_deref());
         self.algorithms(algorithm)?
             .into_iter()
-            .filter(|algorithm| allowed.contains(algorithm))
+            .filter(|algorithm| allowed.is_empty() || allowed.contains(algorithm))
             .map(|algorithm| Ok(Key::new(kid.map(str::to_owned), self.verifier(algorithm)?)))
             .collect()
     }
@@ -104,28 +105,6 @@ impl Jwk {
             _ => Err("the type or curve of `jwk` is not known".to_owned()),
         }
     }
-}
-
-/// The usable keys of a set. Secrets in a set that was fetched are not believed: whoever can read it could sign.
-pub(crate) fn set(json: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, String> {
-    #[derive(Deserialize)]
-    struct Set {
-        keys: Vec<Value>,
-    }
-    let set: Set =
-        serde_json::from_slice(json).map_err(|error| format!("it is no key set: {error}"))?;
-    let keys = set.keys.into_iter().take(KEYS_MAX);
-    let keys = keys
-        .filter_map(|value| serde_json::from_value::<Jwk>(value).ok())
-        .filter(|jwk| jwk.kty != "oct");
-    let keys: Vec<Key> = keys
-        .filter_map(|jwk| jwk.keys(None, None, allowed).ok())
-        .flatten()
-        .collect();
-    if keys.is_empty() {
-        return Err("it has no key that can be used".to_owned());
-    }
-    Ok(keys)
 }
 
 fn bytes(name: &str, member: &Option<String>) -> Result<Vec<u8>, String> {

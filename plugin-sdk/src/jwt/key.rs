@@ -2,7 +2,11 @@
 //!
 //! Promises: a key has exactly one algorithm, decided when it is loaded; a token only chooses among keys, never how a
 //! key is used, so `none` and HMAC with a public key have no code that could run. Everything is parsed at load.
-//! Leaves out: signing, and how keys are written (`pem.rs`, `jwk.rs`).
+//! Leaves out: signing, and how keys are written (`pem.rs`, `jwk.rs`, `written.rs`).
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use ed25519_dalek::VerifyingKey as EdKey;
 use hmac::{Hmac, KeyInit as _, Mac};
@@ -11,46 +15,36 @@ use p256::ecdsa::signature::Verifier as _;
 use rsa::{pkcs1v15, pss};
 use sha2::{Sha256, Sha384, Sha512};
 
+use super::{Token, pem};
+
+/// The names, for messages.
+pub(super) const NAMES: &str = "HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA";
+
 /// A signature algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Algorithm {
+pub enum Algorithm {
+    /// HMAC with SHA-256.
     Hs256,
+    /// HMAC with SHA-384.
     Hs384,
+    /// HMAC with SHA-512.
     Hs512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
+    /// RSASSA-PSS with SHA-256.
     Ps256,
+    /// ECDSA on P-256 with SHA-256.
     Es256,
+    /// Ed25519.
     EdDsa,
 }
 
-/// All of them.
-pub(crate) const ALL: [Algorithm; 7] = [
-    Algorithm::Hs256,
-    Algorithm::Hs384,
-    Algorithm::Hs512,
-    Algorithm::Rs256,
-    Algorithm::Ps256,
-    Algorithm::Es256,
-    Algorithm::EdDsa,
-];
-
-/// The names, for messages.
-pub(crate) const NAMES: &str = "HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA";
-
-/// The algorithms with a public key: all that a key set from a URL may hold.
-pub(crate) const PUBLIC: [Algorithm; 4] = [
-    Algorithm::Rs256,
-    Algorithm::Ps256,
-    Algorithm::Es256,
-    Algorithm::EdDsa,
-];
-
 /// Bits of an RSA modulus: RFC 7518 section 3.3 asks for the first; more than the second costs a call's time.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
 
 impl Algorithm {
     /// The algorithm of that name, as tokens and keys write it.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "HS256" => Self::Hs256,
             "HS384" => Self::Hs384,
@@ -75,14 +69,36 @@ impl Algorithm {
     }
 }
 
+impl FromStr for Algorithm {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::named(name).ok_or_else(|| format!("{name:?} is not {NAMES}"))
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        })
+    }
+}
+
 /// A key with its id.
-pub(crate) struct Key {
-    pub(crate) kid: Option<String>,
-    pub(crate) algorithm: Algorithm,
+pub struct Key {
+    pub(super) kid: Option<String>,
+    pub(super) algorithm: Algorithm,
     verifier: Verifier,
 }
 
-pub(crate) enum Verifier {
+pub(super) enum Verifier {
     Hs256(Hmac<Sha256>),
     Hs384(Hmac<Sha384>),
     Hs512(Hmac<Sha512>),
@@ -94,7 +110,7 @@ pub(crate) enum Verifier {
 
 impl Verifier {
     /// For an HMAC algorithm.
-    pub(crate) fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, String> {
+    pub(super) fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, String> {
         let least = algorithm.secret_bytes();
         if least == 0 {
             return Err("this algorithm takes a public key, not a secret".to_owned());
@@ -114,7 +130,7 @@ impl Verifier {
     }
 
     /// For RS256 or PS256.
-    pub(crate) fn rsa(algorithm: Algorithm, key: rsa::PublicKey) -> Result<Self, String> {
+    pub(super) fn rsa(algorithm: Algorithm, key: rsa::PublicKey) -> Result<Self, String> {
         use rsa::traits::PublicKeyParts as _;
         let bits = key.n().bit_width_vartime() as usize;
         if !RSA_BITS.contains(&bits) {
@@ -131,7 +147,7 @@ impl Verifier {
     }
 
     /// For ES256.
-    pub(crate) fn ec(algorithm: Algorithm, key: EcKey) -> Result<Self, String> {
+    pub(super) fn ec(algorithm: Algorithm, key: EcKey) -> Result<Self, String> {
         match algorithm {
             Algorithm::Es256 => Ok(Self::Es256(key)),
             _ => Err(mismatch("a P-256 key")),
@@ -139,7 +155,7 @@ impl Verifier {
     }
 
     /// For EdDSA.
-    pub(crate) fn ed(algorithm: Algorithm, key: EdKey) -> Result<Self, String> {
+    pub(super) fn ed(algorithm: Algorithm, key: EdKey) -> Result<Self, String> {
         match algorithm {
             _ if key.is_weak() => Err("the Ed25519 key is a weak one".to_owned()),
             Algorithm::EdDsa => Ok(Self::EdDsa(key)),
@@ -154,7 +170,7 @@ fn mismatch(what: &str) -> String {
 
 impl Key {
     /// A key whose algorithm is the verifier's.
-    pub(crate) fn new(kid: Option<String>, verifier: Verifier) -> Self {
+    pub(super) fn new(kid: Option<String>, verifier: Verifier) -> Self {
         let algorithm = match verifier {
             Verifier::Hs256(_) => Algorithm::Hs256,
             Verifier::Hs384(_) => Algorithm::Hs384,
@@ -171,14 +187,34 @@ impl Key {
         }
     }
 
-    /// Whether it may have signed a token with that header. Ids rule out only where both sides have one.
-    pub(crate) fn fits(&self, algorithm: Algorithm, kid: Option<&str>) -> bool {
-        let kids_differ = matches!((&self.kid, kid), (Some(ours), Some(theirs)) if ours != theirs);
-        self.algorithm == algorithm && !kids_differ
+    /// A public key in PEM: `PUBLIC KEY` or `RSA PUBLIC KEY`.
+    pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, String> {
+        pem::verifier(algorithm, pem).map(|verifier| Self::new(None, verifier))
+    }
+
+    /// A secret of at least 32, 48 or 64 bytes, for HS256, HS384 or HS512.
+    pub fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, String> {
+        Verifier::secret(algorithm, secret).map(|verifier| Self::new(None, verifier))
+    }
+
+    /// With an id: it is not tried for tokens with another one.
+    #[must_use]
+    pub fn with_id(self, kid: &str) -> Self {
+        Self {
+            kid: Some(kid.to_owned()),
+            ..self
+        }
+    }
+
+    /// Whether it may have signed a token, by what that says. Ids rule out only where both sides have one.
+    pub(super) fn fits(&self, token: &Token<'_>) -> bool {
+        let kids_differ =
+            matches!((&self.kid, &token.kid), (Some(ours), Some(theirs)) if ours != theirs);
+        self.algorithm == token.algorithm && !kids_differ
     }
 
     /// Whether it has made this signature of this message. In constant time for secrets.
-    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.verifier {
             Verifier::Hs256(mac) => check_mac(mac.clone(), message, signature),
             Verifier::Hs384(mac) => check_mac(mac.clone(), message, signature),

@@ -6,10 +6,10 @@
 use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use rsa::pkcs1::DecodeRsaPublicKey as _;
 
-use crate::key::{Algorithm, Verifier};
+use super::key::{Algorithm, Verifier};
 
 /// The key in a PEM text, for that algorithm.
-pub(crate) fn verifier(algorithm: Algorithm, pem: &str) -> Result<Verifier, String> {
+pub(super) fn verifier(algorithm: Algorithm, pem: &str) -> Result<Verifier, String> {
     let pem = pem.trim();
     let label = pem
         .strip_prefix("-----BEGIN ")
