@@ -135,6 +135,7 @@
 //! | remember something until the response comes | [`Request::set_state`] |
 //! | tell the plugins behind you, and the log | [`Request::set_attribute`] |
 //! | refuse a request in the gateway's own form | [`LocalResponse::failure`] |
+//! | do the same to many exchanges, at less cost | [`Preset`] |
 //! | put what is known of an exchange into a text | [`Template`] |
 //! | read a configuration | header names: [`header::Name`]; free keys: [`Table`]; times: [`duration`]; a text or several: [`List`] |
 //! | remember something between exchanges | [`kv`], [`limiter`] (each needs its grant in the TOML) |
@@ -161,6 +162,7 @@ mod message;
 mod decision;
 pub mod header;
 pub mod json;
+mod preset;
 pub mod query;
 mod template;
 
@@ -206,6 +208,7 @@ pub use hooks::{
     Fault, NoConfig, OnLog, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Plugin,
 };
 pub use message::{Request, Response};
+pub use preset::Preset;
 pub use template::{Template, TemplateValues};
 pub use text::List;
 

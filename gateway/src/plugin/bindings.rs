@@ -13,6 +13,7 @@ pub(super) mod names {
     pub(in crate::plugin) const PACKAGE: &str = "gateway:plugin/";
     pub(in crate::plugin) const TYPES: &str = "gateway:plugin/types@0.1.0";
     pub(in crate::plugin) const LOG: &str = "gateway:plugin/log@0.1.0";
+    pub(in crate::plugin) const PRESETS: &str = "gateway:plugin/presets@0.1.0";
     pub(in crate::plugin) const KV: &str = "gateway:plugin/kv@0.1.0";
     pub(in crate::plugin) const LIMITER: &str = "gateway:plugin/limiter@0.1.0";
     pub(in crate::plugin) const HTTP_CLIENT: &str = "gateway:plugin/http-client@0.1.0";
@@ -85,6 +86,24 @@ pub(super) enum Edit {
     Remove(WasmStr),
 }
 
+/// A name and a value that still lie in the guest's memory.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct GuestAttribute {
+    pub(super) name: WasmStr,
+    pub(super) value: WasmStr,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct GuestPreset {
+    #[component(name = "request-edits")]
+    pub(super) request_edits: Vec<Edit>,
+    #[component(name = "response-edits")]
+    pub(super) response_edits: Vec<Edit>,
+    pub(super) attributes: Vec<GuestAttribute>,
+}
+
 #[derive(ComponentType, Lift, Debug)]
 #[component(record)]
 pub(super) struct LocalResponse {
@@ -100,6 +119,8 @@ pub(super) enum WireDecision {
     Next,
     #[component(name = "next-with")]
     NextWith(WireInterest),
+    #[component(name = "next-preset")]
+    NextPreset(u32),
     #[component(name = "respond")]
     Respond(LocalResponse),
 }

@@ -81,7 +81,7 @@ pub struct Run {
     /// The request as it stands in the chain; behind it, kept if anybody on the way back wants to see it.
     pub(super) request: Option<Arc<RequestHead>>,
     /// What places want done to the response when it passes them, in the order of the places.
-    pub(super) later: Vec<(usize, Changes)>,
+    pub(super) later: Vec<(usize, Arc<Changes>)>,
     hurry: Hurry,
 }
 
@@ -203,8 +203,9 @@ impl Chain {
         let mut now = Instant::now();
         for slot in (0..run.reached).rev() {
             let pool = &self.pools[slot];
-            if let Some((_, changes)) = run.later.pop_if(|(place, _)| *place == slot) {
-                response = match changed(pool, response, changes) {
+            let first = run.later.partition_point(|(place, _)| *place < slot);
+            for (_, changes) in run.later.drain(first..) {
+                response = match changed(pool, response, &changes) {
                     Ok(response) => response,
                     Err(error) => failed(error),
                 };

@@ -207,6 +207,7 @@ fn refuse_unknown(imports: &[String]) -> Result<(), ComponentError> {
         let known = [
             names::TYPES,
             names::LOG,
+            names::PRESETS,
             names::KV,
             names::LIMITER,
             names::HTTP_CLIENT,

@@ -92,12 +92,7 @@ impl Facts {
     }
 
     pub(super) fn set_attribute(&self, name: &str, value: &str) -> Result<(), EditError> {
-        if name.is_empty() {
-            return Err(EditError::InvalidName);
-        }
-        if name.len() + value.len() > MAX_ATTRIBUTE_BYTES {
-            return Err(EditError::TooLarge);
-        }
+        check_attribute(name, value)?;
         let mut notes = self.notes.lock();
         if let Some((_, known)) = notes.attributes.iter_mut().find(|(known, _)| known == name) {
             value.clone_into(known);
@@ -127,6 +122,17 @@ impl Facts {
         }
         Ok(())
     }
+}
+
+/// Whether it can be an attribute.
+pub(super) fn check_attribute(name: &str, value: &str) -> Result<(), EditError> {
+    if name.is_empty() {
+        return Err(EditError::InvalidName);
+    }
+    if name.len() + value.len() > MAX_ATTRIBUTE_BYTES {
+        return Err(EditError::TooLarge);
+    }
+    Ok(())
 }
 
 /// The head of the request, as it will be sent to the upstream.
@@ -209,7 +215,7 @@ pub(super) fn final_status(status: u16) -> Option<StatusCode> {
 }
 
 /// A field that a plugin may set.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Field(HeaderName, HeaderValue);
 
 impl Field {
@@ -221,7 +227,7 @@ impl Field {
 }
 
 /// An edit of header fields, checked but for the room that it takes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Change {
     /// Replace every field of the name.
     Set(Field),
@@ -276,17 +282,29 @@ impl Changes {
         self.list.is_empty()
     }
 
-    /// These, too: of the same plugin, from another hook.
-    pub(super) fn extend(&mut self, more: Self) {
-        self.bytes += more.bytes;
-        self.list.extend(more.list);
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
     }
 
-    /// Do all of them, or as many as there is room for.
-    pub(super) fn apply(self, headers: &mut HeaderMap) -> Result<(), EditError> {
-        let mut list = self.list.into_iter();
-        list.try_for_each(|change| change.apply(headers))
+    /// Bytes of names and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
+
+    /// Do all of them, or as many as there is room for. Names and values are shared, not copied.
+    pub(super) fn apply(&self, headers: &mut HeaderMap) -> Result<(), EditError> {
+        let mut list = self.list.iter();
+        list.try_for_each(|change| change.clone().apply(headers))
+    }
+}
+
+/// What a hook wants done to the response when it comes.
+#[derive(Debug, Default)]
+pub(super) struct Later {
+    /// What it said edit by edit.
+    pub(super) changes: Changes,
+    /// What it had prepared.
+    pub(super) preset: Option<Arc<Changes>>,
 }
 
 /// Replace every field of a name.

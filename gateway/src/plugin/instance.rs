@@ -152,6 +152,9 @@ impl Instance {
             }
             _ => (WireDecision::Next,),
         };
+        if let WireDecision::NextPreset(number) = answer {
+            self.store.data_mut().apply_preset(side, number)?;
+        }
         Ok(answer)
     }
 

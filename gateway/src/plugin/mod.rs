@@ -21,6 +21,7 @@ mod instance;
 mod interest;
 mod lease;
 mod pool;
+mod preset;
 mod runtime;
 mod spinning;
 mod step;

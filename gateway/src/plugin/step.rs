@@ -9,7 +9,7 @@ use super::bindings::{BodyDecision, LocalResponse, WireDecision};
 use super::body::{Begun, CollectError, HookBody, Stage, Whole};
 use super::chain::{ChainError, Response, Run};
 use super::fault::Fault;
-use super::head::{Changes, Field, RequestHead, ResponseHead, append_header, final_status};
+use super::head::{Changes, Field, Later, RequestHead, ResponseHead, append_header, final_status};
 use super::host::{Access, Scene};
 use super::instance::Side;
 use super::interest::Interest;
@@ -40,7 +40,7 @@ pub(super) async fn request_step(
         let (seen, decision) = head_hook(pool, Side::Request, seen, now).await;
         run.give_back(seen.request);
         match settle(pool, decision)? {
-            Some(WireDecision::Next) => keep(run, slot, seen.later),
+            Some(WireDecision::Next | WireDecision::NextPreset(_)) => keep(run, slot, seen.later),
             Some(WireDecision::NextWith(interest)) => {
                 keep(run, slot, seen.later);
                 run.interests[slot] = Interest::from(interest).and(pool.exports());
@@ -93,21 +93,18 @@ async fn request_whole(
 }
 
 /// Keep what is to be done to the response when it passes this place.
-fn keep(run: &mut Run, slot: usize, changes: Changes) {
-    if changes.is_empty() {
-        return;
+fn keep(run: &mut Run, slot: usize, later: Later) {
+    if !later.changes.is_empty() {
+        run.later.push((slot, Arc::new(later.changes)));
     }
-    match run.later.last_mut() {
-        Some((place, kept)) if *place == slot => kept.extend(changes),
-        _ => run.later.push((slot, changes)),
-    }
+    run.later.extend(later.preset.map(|preset| (slot, preset)));
 }
 
 /// The response passes a place that wants its header fields edited. Without room for that it is a fault.
 pub(super) fn changed(
     pool: &Arc<Pool>,
     mut response: Response,
-    changes: Changes,
+    changes: &Changes,
 ) -> Result<Response, ChainError> {
     let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&response.head));
     let done = changes.apply(&mut Arc::make_mut(&mut response.head).headers);
@@ -146,7 +143,7 @@ pub(super) async fn response_step(
         let (seen, decision) = head_hook(pool, Side::Response, seen, now).await;
         let head = seen.response.ok_or_else(|| lost(pool))?;
         match settle(pool, decision)? {
-            Some(WireDecision::Next) => response.head = head,
+            Some(WireDecision::Next | WireDecision::NextPreset(_)) => response.head = head,
             Some(WireDecision::NextWith(interest)) => {
                 response.head = head;
                 run.interests[slot] = Interest::from(interest).and(pool.exports());
@@ -231,7 +228,7 @@ fn scene_of_request(head: Arc<RequestHead>, slot: usize) -> Scene {
         request_access: Access::Edit,
         response: None,
         response_access: Access::Read,
-        later: Changes::default(),
+        later: Later::default(),
         slot,
     }
 }
@@ -248,7 +245,7 @@ pub(super) fn scene(
         request_access,
         response,
         response_access: Access::Edit,
-        later: Changes::default(),
+        later: Later::default(),
         slot,
     }
 }

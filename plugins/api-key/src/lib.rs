@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use plugin_sdk::{
-    Decision, Edit, Fault, Interest, LocalResponse, OnRequest, Plugin, Request, Table, header,
-    query,
+    Decision, Edit, Fault, Interest, LocalResponse, OnRequest, Plugin, Preset, Request, Table,
+    header, query,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -69,8 +69,7 @@ pub struct ApiKey {
 #[derive(Debug)]
 struct Consumer {
     digest: Digest,
-    name: String,
-    edits: Vec<Edit>,
+    preset: Preset,
 }
 
 type Digest = [u64; 4];
@@ -129,12 +128,10 @@ impl OnRequest for ApiKey {
         let Some(consumer) = self.consumer(&key) else {
             return Ok(refuse(request, "api-key-unknown"));
         };
-        request.edit_headers(&consumer.edits)?;
-        request.set_attribute("consumer", &consumer.name)?;
         if let (Some(name), false) = (&self.query, self.forward_key) {
             strip_param(request, name)?;
         }
-        Ok(Decision::Next)
+        Ok(consumer.preset.next(request)?)
     }
 }
 
@@ -200,13 +197,11 @@ impl Consumer {
             }
             None => digest(key.as_bytes()),
         };
-        let mut edits = vec![Edit::set(consumer_header, name)];
-        edits.extend(stripped.map(Edit::remove));
-        Ok(Self {
-            digest,
-            name: name.to_owned(),
-            edits,
-        })
+        let preset = Preset::new()
+            .request([Edit::set(consumer_header, name)])
+            .request(stripped.map(Edit::remove))
+            .attribute("consumer", name);
+        Ok(Self { digest, preset })
     }
 }
 

@@ -5,8 +5,8 @@
 //! without placeholders are prepared at load. Leaves out: conditions, and editing values.
 
 use plugin_sdk::{
-    Decision, Edit, Fault, Header, Interest, OnRequest, OnResponse, Plugin, Request, Response,
-    Table, Template, TemplateValues, header,
+    Decision, Edit, Fault, Header, Interest, OnRequest, OnResponse, Plugin, Preset, Request,
+    Response, Table, Template, TemplateValues, header,
 };
 use serde::Deserialize;
 
@@ -38,17 +38,15 @@ struct Edits {
 /// The plugin.
 #[derive(Debug)]
 pub struct Headers {
+    /// What of both is the same for each exchange.
+    fixed: Preset,
     request: Plan,
     response: Plan,
 }
 
-/// Edits in the order in which they happen.
+/// Edits in the order in which they happen; none if they are the same for each exchange.
 #[derive(Debug)]
-struct Plan {
-    steps: Vec<Step>,
-    /// The edits, if no step has a placeholder: then they are the same for each exchange.
-    fixed: Option<Vec<Edit>>,
-}
+struct Plan(Vec<Step>);
 
 #[derive(Debug)]
 enum Step {
@@ -61,61 +59,50 @@ impl Plugin for Headers {
     type Config = Config;
 
     fn new(config: Config) -> Result<Self, String> {
-        let request = Plan::new(config.request).map_err(|error| format!("`request.{error}"))?;
-        let response = Plan::new(config.response).map_err(|error| format!("`response.{error}"))?;
-        if request.steps.is_empty() && response.steps.is_empty() {
+        let (request, request_fixed) =
+            Plan::new(config.request).map_err(|error| format!("`request.{error}"))?;
+        let (response, response_fixed) =
+            Plan::new(config.response).map_err(|error| format!("`response.{error}"))?;
+        let fixed = Preset::new()
+            .request(request_fixed)
+            .response(response_fixed);
+        if fixed.is_empty() && request.0.is_empty() && response.0.is_empty() {
             return Err(
                 "there is nothing to do: no `set`, `append` or `remove` in `request` or `response`"
                     .to_owned(),
             );
         }
-        Ok(Self { request, response })
+        Ok(Self {
+            fixed,
+            request,
+            response,
+        })
     }
 
     fn interest(&self) -> Interest {
-        let wanted = |plan: &Plan, interest| {
-            if plan.steps.is_empty() {
-                Interest::empty()
-            } else {
-                interest
-            }
-        };
+        let mut interest = Interest::empty();
         // What is fixed for the response is told together with the request, which spares a call.
-        match &self.response.fixed {
-            Some(edits) if !edits.is_empty() => Interest::REQUEST,
-            _ => {
-                wanted(&self.request, Interest::REQUEST)
-                    | wanted(&self.response, Interest::RESPONSE)
-            }
-        }
+        interest.set(
+            Interest::REQUEST,
+            !self.fixed.is_empty() || !self.request.0.is_empty(),
+        );
+        interest.set(Interest::RESPONSE, !self.response.0.is_empty());
+        interest
     }
 }
 
 impl OnRequest for Headers {
     fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
-        match &self.request.fixed {
-            Some(edits) if edits.is_empty() => {}
-            Some(edits) => request.edit_headers(edits)?,
-            None => request.edit_headers(&self.request.edits(request))?,
+        if !self.request.0.is_empty() {
+            request.edit_headers(&self.request.edits(request))?;
         }
-        if let Some(edits) = self
-            .response
-            .fixed
-            .as_ref()
-            .filter(|edits| !edits.is_empty())
-        {
-            request.edit_response_headers(edits)?;
-        }
-        Ok(Decision::Next)
+        Ok(self.fixed.next(request)?)
     }
 }
 
 impl OnResponse for Headers {
     fn on_response(&self, request: &Request, response: &mut Response) -> Result<Decision, Fault> {
-        match &self.response.fixed {
-            Some(edits) => response.edit_headers(edits)?,
-            None => response.edit_headers(&self.response.edits(request))?,
-        }
+        response.edit_headers(&self.response.edits(request))?;
         Ok(Decision::Next)
     }
 }
@@ -123,8 +110,8 @@ impl OnResponse for Headers {
 plugin_sdk::export!(Headers: OnRequest, OnResponse);
 
 impl Plan {
-    /// The text of an error continues a key: ``set`: ..``.
-    fn new(edits: Edits) -> Result<Self, String> {
+    /// The plan, or else the edits for each exchange. The text of an error continues a key: ``set`: ..``.
+    fn new(edits: Edits) -> Result<(Self, Vec<Edit>), String> {
         let mut steps = Vec::new();
         for name in edits.remove {
             steps.push(Step::Remove(checked_name("remove", &name)?));
@@ -141,11 +128,12 @@ impl Plan {
             Step::Set(_, template) | Step::Append(_, template) => template.fixed().is_some(),
             Step::Remove(_) => true,
         });
-        let mut plan = Self { steps, fixed: None };
-        if is_fixed {
-            plan.fixed = Some(plan.filled(|template| template.fixed().map(Into::into)));
+        let plan = Self(steps);
+        if !is_fixed {
+            return Ok((plan, Vec::new()));
         }
-        Ok(plan)
+        let fixed = plan.filled(|template| template.fixed().map(Into::into));
+        Ok((Self(Vec::new()), fixed))
     }
 
     /// The edits for an exchange.
@@ -161,7 +149,7 @@ impl Plan {
             name: name.clone(),
             value,
         };
-        let edits = self.steps.iter().filter_map(|step| match step {
+        let edits = self.0.iter().filter_map(|step| match step {
             Step::Remove(name) => Some(Edit::Remove(name.clone())),
             Step::Set(name, template) => Some(match fill(template) {
                 Some(value) => Edit::Set(named(name, value)),

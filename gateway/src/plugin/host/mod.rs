@@ -8,6 +8,7 @@ mod kv;
 mod limiter;
 mod log;
 mod output;
+mod presets;
 mod types;
 
 use std::sync::Arc;
@@ -23,7 +24,9 @@ pub(super) use log::Rate as LogRate;
 
 use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use super::fault::Fault;
-use super::head::{Changes, RequestHead, ResponseHead};
+use super::head::{Later, RequestHead, ResponseHead};
+use super::instance::Side;
+use super::preset::Presets;
 use super::spinning::Spinning;
 use crate::config::PluginLimits;
 use crate::observe::AccessLog;
@@ -67,7 +70,7 @@ pub(super) struct Scene {
     /// Whether it may be changed.
     pub(super) response_access: Access,
     /// What the plugin wants done to the response when it comes back.
-    pub(super) later: Changes,
+    pub(super) later: Later,
     /// The plugin's place in the chain.
     pub(super) slot: usize,
 }
@@ -90,6 +93,8 @@ pub(super) struct Host {
     pub(super) scene: Option<Scene>,
     pub(super) budget: Budget,
     pub(super) memory: MemoryCap,
+    /// What the guest has prepared.
+    pub(super) presets: Presets,
     /// Shared with the streams behind stdout and stderr.
     pub(super) log_bytes: Arc<AtomicUsize>,
     wasi: WasiCtx,
@@ -132,6 +137,7 @@ impl Host {
                 limit_bytes: entry.limits.memory_bytes,
                 ..MemoryCap::default()
             },
+            presets: Presets::default(),
             log_bytes,
             wasi,
             table,
@@ -151,6 +157,22 @@ impl Host {
         };
         self.log_bytes.store(limits.log_bytes, Ordering::Relaxed);
         self.memory.refused = false;
+    }
+
+    /// The hook on that side has ended by naming this preset.
+    pub(super) fn apply_preset(&mut self, side: Side, number: u32) -> Result<(), Fault> {
+        let preset = self.presets.get(number).ok_or_else(|| {
+            Fault::Output(format!(
+                "answered with preset {number}, which it has not prepared"
+            ))
+        })?;
+        let scene =
+            scene_of(self.scene.as_mut()).map_err(|error| Fault::Output(error.to_string()))?;
+        let done = match side {
+            Side::Request => preset.apply_to_request(scene),
+            Side::Response => preset.apply_to_response(scene),
+        };
+        done.map_err(|error| Fault::Output(format!("its preset {number} is refused ({error:?})")))
     }
 }
 
@@ -228,6 +250,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     types::link(linker)?;
     log::link(linker)?;
+    presets::link(linker)?;
     kv::link(linker)?;
     limiter::link(linker)?;
     http_client::link(linker)

@@ -296,7 +296,7 @@ fn link_response_edits(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result
             for edit in &edits {
                 let change = read_change(&store, edit)?;
                 let scene = scene_of(store.data_mut().scene.as_mut())?;
-                let done = change.and_then(|change| scene.later.push(change));
+                let done = change.and_then(|change| scene.later.changes.push(change));
                 if done.is_err() {
                     return Ok((done,));
                 }
@@ -307,7 +307,10 @@ fn link_response_edits(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result
 }
 
 /// An edit, read where it lies in the guest's memory. The inner result is for the guest, the outer one ends its call.
-fn read_change(store: &Ctx<'_>, edit: &Edit) -> wasmtime::Result<Result<Change, EditError>> {
+pub(super) fn read_change(
+    store: &Ctx<'_>,
+    edit: &Edit,
+) -> wasmtime::Result<Result<Change, EditError>> {
     let field = |field: &GuestHeader| {
         let name = field.name.to_str(store)?;
         Ok::<_, wasmtime::Error>(Field::checked(&name, field.value.as_le_slice(store)))

@@ -1,0 +1,162 @@
+//! [`Preset`]: edits and attributes that many exchanges get alike.
+//!
+//! Promises: what it does is what the calls would do that it stands for, in the order request, response, attributes; the
+//! gateway gets them once for each instance, and then only a number. Leaves out: what depends on the exchange.
+//!
+//! ```
+//! use plugin_sdk::{Decision, Edit, Fault, NoConfig, OnRequest, Plugin, Preset, Request};
+//!
+//! struct Stage {
+//!     preset: Preset,
+//! }
+//!
+//! impl Plugin for Stage {
+//!     type Config = NoConfig;
+//!
+//!     fn new(_: NoConfig) -> Result<Self, String> {
+//!         let preset = Preset::new()
+//!             .request([Edit::set("x-stage", "canary")])
+//!             .response([Edit::remove("server")])
+//!             .attribute("stage", "canary");
+//!         Ok(Self { preset })
+//!     }
+//! }
+//!
+//! impl OnRequest for Stage {
+//!     fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
+//!         Ok(self.preset.next(request)?)
+//!     }
+//! }
+//! # use plugin_sdk::testing::{Exchange, Harness};
+//! # let harness = Harness::<Stage>::new("")?;
+//! # let exchange = Exchange::get("/").response_header("server", "x");
+//! # harness.on_request(&exchange)?;
+//! # assert_eq!(exchange.request().header_str("x-stage").as_deref(), Some("canary"));
+//! # assert_eq!(exchange.request().attribute("stage").as_deref(), Some("canary"));
+//! # assert_eq!(exchange.response().header("server"), None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::cell::Cell;
+
+use crate::bindings::imports::gateway::plugin::presets as contract;
+use crate::{Decision, Edit, EditError, Request};
+
+/// What to do to an exchange, known before it comes.
+#[derive(Debug)]
+pub struct Preset {
+    wire: contract::Preset,
+    kept: Cell<Kept>,
+}
+
+/// Whether the gateway has it.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    /// Nobody has asked.
+    Unknown,
+    /// Under this number.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        expect(dead_code, reason = "native tests see what the calls do")
+    )]
+    As(u32),
+    /// It keeps no more of this instance.
+    Not,
+}
+
+impl Default for Preset {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Preset {
+    /// One that does nothing yet.
+    pub fn new() -> Self {
+        let wire = contract::Preset {
+            request_edits: Vec::new(),
+            response_edits: Vec::new(),
+            attributes: Vec::new(),
+        };
+        Self {
+            wire,
+            kept: Cell::new(Kept::Unknown),
+        }
+    }
+
+    /// Edit the request's header fields.
+    #[must_use]
+    pub fn request(mut self, edits: impl IntoIterator<Item = Edit>) -> Self {
+        self.wire.request_edits.extend(edits);
+        self
+    }
+
+    /// Edit the response's header fields, when it passes this plugin on its way back, whoever made it.
+    #[must_use]
+    pub fn response(mut self, edits: impl IntoIterator<Item = Edit>) -> Self {
+        self.wire.response_edits.extend(edits);
+        self
+    }
+
+    /// Share a value along the chain and with the log, as [`Request::set_attribute`] does.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        self.wire.attributes.push(contract::Attribute {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        });
+        self
+    }
+
+    /// Whether it does nothing.
+    pub fn is_empty(&self) -> bool {
+        let wire = &self.wire;
+        wire.request_edits.is_empty()
+            && wire.response_edits.is_empty()
+            && wire.attributes.is_empty()
+    }
+
+    /// Let a request pass with this done to it, and to its response. The answer of
+    /// [`OnRequest::on_request`](crate::OnRequest::on_request), with nothing done in between.
+    pub fn next(&self, request: &mut Request) -> Result<Decision, EditError> {
+        if let Kept::Unknown = self.kept.get() {
+            self.kept.set(self.prepare()?);
+        }
+        match self.kept.get() {
+            Kept::As(number) => Ok(Decision::NextPreset(number)),
+            Kept::Unknown | Kept::Not => self.call(request),
+        }
+    }
+
+    #[cfg(target_family = "wasm")]
+    fn prepare(&self) -> Result<Kept, EditError> {
+        if self.is_empty() {
+            return Ok(Kept::Not);
+        }
+        match contract::prepare(&self.wire) {
+            Ok(number) => Ok(Kept::As(number)),
+            Err(EditError::TooLarge) => Ok(Kept::Not),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn prepare(&self) -> Result<Kept, EditError> {
+        Ok(Kept::Not)
+    }
+
+    /// The same, call by call.
+    fn call(&self, request: &mut Request) -> Result<Decision, EditError> {
+        let wire = &self.wire;
+        if !wire.request_edits.is_empty() {
+            request.edit_headers(&wire.request_edits)?;
+        }
+        if !wire.response_edits.is_empty() {
+            request.edit_response_headers(&wire.response_edits)?;
+        }
+        for attribute in &wire.attributes {
+            request.set_attribute(&attribute.name, &attribute.value)?;
+        }
+        Ok(Decision::Next)
+    }
+}
