@@ -1,12 +1,37 @@
-//! Ways to write the answers of hooks: [`LocalResponse`] step by step, [`Edit`] by name.
+//! The answers of hooks: [`Decision`], [`BodyDecision`], and ways to write [`LocalResponse`] step by step, [`Edit`] by name.
 //!
 //! Promises: nothing is checked here; the gateway checks names, values and status once, whoever made them.
-//! Leaves out: the types themselves, which the contract defines.
+//! Leaves out: [`ChunkDecision`](crate::ChunkDecision), which is the contract's own.
 
 use serde::Serialize;
 
 use crate::json::push_string;
-use crate::{BodyDecision, Decision, Edit, Header, LocalResponse, Request};
+use crate::{Edit, Header, Interest, LocalResponse, Request};
+
+/// What a hook on a head answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Go on, with the interest that [`Plugin::interest`](crate::Plugin::interest) declared.
+    Next,
+    /// Go on, and for this exchange be interested in just these hooks.
+    NextWith(Interest),
+    /// Go on, and before that do what a [`Preset`](crate::Preset) says, which is where this comes from.
+    NextPreset(u32),
+    /// Stop here and answer with this response. One that the gateway refuses is a fault, and denied whatever `on-fault`
+    /// says.
+    Respond(LocalResponse),
+}
+
+/// What a hook on a whole body answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyDecision {
+    /// Let the body pass as it is.
+    Pass,
+    /// Send this body instead.
+    Replace(Vec<u8>),
+    /// Stop here and answer with this response, as [`Decision::Respond`] does.
+    Respond(LocalResponse),
+}
 
 impl Header {
     /// A field.

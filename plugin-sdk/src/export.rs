@@ -65,6 +65,7 @@ pub mod component {
     use std::fmt::Display;
 
     use crate::bindings::imports::gateway::plugin::types::{
+        BodyDecision as WireBodyDecision, Decision as WireDecision, LocalResponse,
         Request as RawRequest, Response as RawResponse,
     };
     use crate::bindings::{
@@ -99,6 +100,41 @@ pub mod component {
         result.unwrap_or_else(|fault| trap(&fault))
     }
 
+    /// What crosses the border: a response goes before it, in a call of its own.
+    fn decided(request: &RawRequest, decision: Result<Decision, Fault>) -> WireDecision {
+        match or_trap(decision) {
+            Decision::Next => WireDecision::Next,
+            Decision::NextWith(interest) => WireDecision::NextWith(interest),
+            Decision::NextPreset(number) => WireDecision::NextPreset(number),
+            Decision::Respond(response) => {
+                respond(request, &response);
+                WireDecision::Respond
+            }
+        }
+    }
+
+    /// The same, for a whole body.
+    fn decided_body(
+        request: &RawRequest,
+        decision: Result<BodyDecision, Fault>,
+    ) -> WireBodyDecision {
+        match or_trap(decision) {
+            BodyDecision::Pass => WireBodyDecision::Pass,
+            BodyDecision::Replace(body) => WireBodyDecision::Replace(body),
+            BodyDecision::Respond(response) => {
+                respond(request, &response);
+                WireBodyDecision::Respond
+            }
+        }
+    }
+
+    #[cold]
+    fn respond(request: &RawRequest, response: &LocalResponse) {
+        if let Err(error) = request.respond(response) {
+            trap(&error);
+        }
+    }
+
     /// Not a panic: there is nothing to unwind or to say twice.
     fn trap(fault: &dyn Display) -> ! {
         log::write(Level::Error, &fault.to_string(), &[]);
@@ -122,8 +158,11 @@ pub mod component {
     impl<C: Component<Plugin: OnRequest>> on_request::exports::gateway::plugin::on_request::Guest
         for C
     {
-        fn handle(request: &RawRequest) -> Decision {
-            or_trap(plugin::<C>().on_request(&mut Request::new(request)))
+        fn handle(request: &RawRequest) -> WireDecision {
+            decided(
+                request,
+                plugin::<C>().on_request(&mut Request::new(request)),
+            )
         }
     }
 
@@ -134,16 +173,22 @@ pub mod component {
             or_trap(plugin::<C>().request_chunk(&Request::new(request), data, end))
         }
 
-        fn whole(request: &RawRequest, body: Vec<u8>) -> BodyDecision {
-            or_trap(plugin::<C>().request_whole(&mut Request::new(request), body))
+        fn whole(request: &RawRequest, body: Vec<u8>) -> WireBodyDecision {
+            decided_body(
+                request,
+                plugin::<C>().request_whole(&mut Request::new(request), body),
+            )
         }
     }
 
     impl<C: Component<Plugin: OnResponse>> on_response::exports::gateway::plugin::on_response::Guest
         for C
     {
-        fn handle(request: &RawRequest, response: &RawResponse) -> Decision {
-            or_trap(plugin::<C>().on_response(&Request::new(request), &mut Response::new(response)))
+        fn handle(request: &RawRequest, response: &RawResponse) -> WireDecision {
+            decided(
+                request,
+                plugin::<C>().on_response(&Request::new(request), &mut Response::new(response)),
+            )
         }
     }
 
@@ -164,12 +209,15 @@ pub mod component {
             ))
         }
 
-        fn whole(request: &RawRequest, response: &RawResponse, body: Vec<u8>) -> BodyDecision {
-            or_trap(plugin::<C>().response_whole(
-                &Request::new(request),
-                &mut Response::new(response),
-                body,
-            ))
+        fn whole(request: &RawRequest, response: &RawResponse, body: Vec<u8>) -> WireBodyDecision {
+            decided_body(
+                request,
+                plugin::<C>().response_whole(
+                    &Request::new(request),
+                    &mut Response::new(response),
+                    body,
+                ),
+            )
         }
     }
 

@@ -196,10 +196,10 @@ use std::time::Duration;
 
 #[doc(inline)]
 pub use bindings::imports::gateway::plugin::types::{
-    BodyDecision, ChunkDecision, Decision, Edit, Header, Interest, LocalResponse, LogEntry,
-    PluginTime,
+    ChunkDecision, Edit, Header, Interest, LocalResponse, LogEntry, PluginTime,
 };
 pub use config::Table;
+pub use decision::{BodyDecision, Decision};
 pub use error::EditError;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

@@ -138,24 +138,17 @@ impl Raw {
     /// Answering the request with this status, and body and header lists at these addresses with these lengths.
     #[must_use]
     pub fn responding(self, status: u32, headers: (u32, u32), body: (u32, u32)) -> Self {
-        let store = |offset: u32, value: u32| {
-            format!(
-                "(i32.store (i32.const {}) (i32.const {}))",
-                RESULT + offset,
-                value.cast_signed()
-            )
-        };
-        let stores = [
-            store(0, 2),
-            store(4, status),
-            store(8, headers.0),
-            store(12, headers.1),
-            store(16, body.0),
-            store(20, body.1),
-        ];
-        self.handle(&format!(
-            "(call $drop (local.get 0)) {} (i32.const {RESULT})",
-            stores.concat()
+        let numbers = [status, headers.0, headers.1, body.0, body.1, RESULT + 64];
+        let numbers = numbers.map(|number| format!("(i32.const {})", number.cast_signed()));
+        self.import(
+            "(import \"gateway:plugin/types@0.1.0\" \"[method]request.respond\"
+                (func $respond (param i32 i32 i32 i32 i32 i32 i32)))",
+        )
+        // The last case of a decision.
+        .handle(&format!(
+            "(call $respond (local.get 0) {}) (call $drop (local.get 0))
+             (i32.store8 (i32.const {RESULT}) (i32.const 3)) (i32.const {RESULT})",
+            numbers.concat()
         ))
     }
 

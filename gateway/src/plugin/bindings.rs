@@ -104,15 +104,15 @@ pub(super) struct GuestPreset {
     pub(super) attributes: Vec<GuestAttribute>,
 }
 
-#[derive(ComponentType, Lift, Debug)]
+#[derive(ComponentType, Lift)]
 #[component(record)]
 pub(super) struct LocalResponse {
     pub(super) status: u16,
-    pub(super) headers: Vec<Header>,
+    pub(super) headers: Vec<GuestHeader>,
     pub(super) body: Vec<u8>,
 }
 
-#[derive(ComponentType, Lift)]
+#[derive(ComponentType, Lift, Debug, Clone, Copy)]
 #[component(variant)]
 pub(super) enum WireDecision {
     #[component(name = "next")]
@@ -122,7 +122,7 @@ pub(super) enum WireDecision {
     #[component(name = "next-preset")]
     NextPreset(u32),
     #[component(name = "respond")]
-    Respond(LocalResponse),
+    Respond,
 }
 
 #[derive(ComponentType, Lift, Debug)]
@@ -144,7 +144,7 @@ pub(super) enum BodyDecision {
     #[component(name = "replace")]
     Replace(Vec<u8>),
     #[component(name = "respond")]
-    Respond(LocalResponse),
+    Respond,
 }
 
 /// Time that one plugin of a chain took.

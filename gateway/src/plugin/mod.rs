@@ -8,6 +8,7 @@
 //! spoiled until its call has returned; whatever a plugin hands over is checked before it is used. This is the only
 //! place that names wasmtime. It knows neither routes nor upstreams: calls to other services go through [`Fetch`].
 
+mod answer;
 mod bindings;
 mod body;
 mod cache;

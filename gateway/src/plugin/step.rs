@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use http::{Method, StatusCode, header};
 
-use super::bindings::{BodyDecision, LocalResponse, WireDecision};
+use super::answer::Answer;
+use super::bindings::{BodyDecision, WireDecision};
 use super::body::{Begun, CollectError, HookBody, Stage, Whole};
 use super::chain::{ChainError, Response, Run};
 use super::fault::Fault;
-use super::head::{Changes, Field, Later, RequestHead, ResponseHead, append_header, final_status};
+use super::head::{Changes, Later, RequestHead, ResponseHead};
 use super::host::{Access, Scene};
 use super::instance::Side;
 use super::interest::Interest;
@@ -45,7 +46,7 @@ pub(super) async fn request_step(
                 keep(run, slot, seen.later);
                 run.interests[slot] = Interest::from(interest).and(pool.exports());
             }
-            Some(WireDecision::Respond(local)) => return respond(pool, local).map(Step::Respond),
+            Some(WireDecision::Respond) => return respond(pool, seen.answer).map(Step::Respond),
             None => {
                 run.interests[slot] = Interest::NONE;
                 run.request = original.or(run.request.take());
@@ -87,7 +88,7 @@ async fn request_whole(
             whole.data = data.into();
             drop_length(run);
         }
-        Some(BodyDecision::Respond(local)) => return respond(pool, local).map(Step::Respond),
+        Some(BodyDecision::Respond) => return respond(pool, seen.answer).map(Step::Respond),
     }
     Ok(Step::Next(whole.into_body()))
 }
@@ -148,7 +149,7 @@ pub(super) async fn response_step(
                 response.head = head;
                 run.interests[slot] = Interest::from(interest).and(pool.exports());
             }
-            Some(WireDecision::Respond(local)) => return respond(pool, local),
+            Some(WireDecision::Respond) => return respond(pool, seen.answer),
             None => {
                 run.interests[slot] = Interest::NONE;
                 response.head = original.unwrap_or(head);
@@ -206,7 +207,7 @@ async fn response_whole(
                 .headers
                 .remove(header::CONTENT_LENGTH);
         }
-        Some(BodyDecision::Respond(local)) => return respond(pool, local),
+        Some(BodyDecision::Respond) => return respond(pool, seen.answer),
     }
     Ok(Response {
         head,
@@ -229,6 +230,7 @@ fn scene_of_request(head: Arc<RequestHead>, slot: usize) -> Scene {
         response: None,
         response_access: Access::Read,
         later: Later::default(),
+        answer: Answer::None,
         slot,
     }
 }
@@ -246,6 +248,7 @@ pub(super) fn scene(
         response,
         response_access: Access::Edit,
         later: Later::default(),
+        answer: Answer::None,
         slot,
     }
 }
@@ -269,7 +272,11 @@ async fn head_hook(
         Err(fault) => Err(fault),
     };
     match lease {
-        Ok(mut lease) => lease.head(side, scene, now).await,
+        Ok(mut lease) => {
+            let (scene, result) = lease.head(side, scene, now).await;
+            let result = stopped(result, &scene.answer, WireDecision::Respond);
+            (scene, result)
+        }
         Err(fault) => (scene, Err(fault)),
     }
 }
@@ -281,7 +288,11 @@ async fn whole_hook(
     whole: &Whole,
 ) -> (Scene, Result<BodyDecision, Fault>) {
     match pool.lease(Hook::body(side)).await {
-        Ok(mut lease) => lease.whole(side, scene, whole.data.clone()).await,
+        Ok(mut lease) => {
+            let (scene, result) = lease.whole(side, scene, whole.data.clone()).await;
+            let result = stopped(result, &scene.answer, BodyDecision::Respond);
+            (scene, result)
+        }
         Err(fault) => (scene, Err(fault)),
     }
 }
@@ -333,46 +344,28 @@ fn settle<T>(pool: &Arc<Pool>, result: Result<T, Fault>) -> Result<Option<T>, Ch
     }
 }
 
-/// A plugin's own response, checked. What is wrong with it is a fault, and one that can't be skipped: the plugin meant to stop
-/// the exchange here.
-fn respond(pool: &Arc<Pool>, local: LocalResponse) -> Result<Response, ChainError> {
-    checked_response(local).map_err(|text| {
-        let fault = Fault::Output(text);
-        pool.report(&fault, Policy::Denied);
-        ChainError::Fault {
-            plugin: pool.name().clone(),
-            fault,
-        }
-    })
-}
-
-fn checked_response(local: LocalResponse) -> Result<Response, String> {
-    let status = final_status(local.status)
-        .ok_or_else(|| format!("answered with status {}", local.status))?;
-    let mut headers = http::HeaderMap::with_capacity(local.headers.len().min(64));
-    for header in &local.headers {
-        Field::checked(&header.name, &header.value)
-            .and_then(|field| append_header(&mut headers, field))
-            .map_err(|error| {
-                format!(
-                    "answered with a header that is refused ({error:?}): {:?}",
-                    clipped(&header.name)
-                )
-            })?;
-    }
-    let head = ResponseHead {
-        status,
-        headers,
-        from_upstream: false,
+/// The response that a hook has given. What is wrong with it is a fault, and one that can't be skipped: the plugin meant
+/// to stop the exchange here.
+fn respond(pool: &Arc<Pool>, answer: Answer) -> Result<Response, ChainError> {
+    let text = match answer {
+        Answer::Given(response) => return Ok(*response),
+        Answer::Refused(text) => text,
+        Answer::None => "answered `respond` without a response".into(),
     };
-    Ok(Response {
-        head: Arc::new(head),
-        body: Body::full(local.body),
+    let fault = Fault::Output(text);
+    pool.report(&fault, Policy::Denied);
+    Err(ChainError::Fault {
+        plugin: pool.name().clone(),
+        fault,
     })
 }
 
-fn clipped(name: &str) -> String {
-    name.chars().take(64).collect()
+/// A fault after a response that was refused can't be skipped either.
+fn stopped<D>(result: Result<D, Fault>, answer: &Answer, respond: D) -> Result<D, Fault> {
+    match (result, answer) {
+        (Err(_), Answer::Refused(_)) => Ok(respond),
+        (result, _) => result,
+    }
 }
 
 fn lost(pool: &Pool) -> ChainError {

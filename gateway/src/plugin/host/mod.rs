@@ -9,6 +9,7 @@ mod limiter;
 mod log;
 mod output;
 mod presets;
+mod respond;
 mod types;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 pub use http_client::{Fetch, FetchCall, FetchFailure, FetchReply};
 pub(super) use log::Rate as LogRate;
 
+use super::answer::Answer;
 use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use super::fault::Fault;
 use super::head::{Later, RequestHead, ResponseHead};
@@ -71,8 +73,20 @@ pub(super) struct Scene {
     pub(super) response_access: Access,
     /// What the plugin wants done to the response when it comes back.
     pub(super) later: Later,
+    /// The response that the plugin has given.
+    pub(super) answer: Answer,
     /// The plugin's place in the chain.
     pub(super) slot: usize,
+}
+
+impl Scene {
+    /// Whether the hook can put a response of its own in place of what is on the stage.
+    pub(super) fn may_answer(&self) -> bool {
+        match self.response {
+            Some(_) => self.response_access == Access::Edit,
+            None => self.request_access == Access::Edit,
+        }
+    }
 }
 
 /// What is left of one call's limits.

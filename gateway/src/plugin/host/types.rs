@@ -9,7 +9,7 @@ use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmLi
 
 use super::super::bindings::{Edit, EditError, GuestHeader, Head, Header, names};
 use super::super::head::{self, Change, Field, RequestHead, ResponseHead};
-use super::{Access, Ctx, Host, Scene, enter, scene_of};
+use super::{Access, Ctx, Host, Scene, enter, respond, scene_of};
 
 type This = Resource<Head>;
 
@@ -29,6 +29,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     link_response_edits(&mut types)?;
     link_notes(&mut types)?;
     link_status(&mut types)?;
+    respond::link(&mut types)?;
     for (side, resource) in [(Side::Request, "request"), (Side::Response, "response")] {
         link_header_reads(&mut types, side, resource)?;
         link_header_edits(&mut types, side, resource)?;

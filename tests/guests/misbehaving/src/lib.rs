@@ -49,6 +49,10 @@ enum Outcome {
     GoOn,
     /// The hook ends with these interests.
     Interest(Interest),
+    /// The hook ends with this preset.
+    Preset(u32),
+    /// The hook ends with a response that it was to give before.
+    Answer,
     /// The hook ends with a response.
     Respond(LocalResponse),
     /// The hook ends with other bytes.
@@ -81,10 +85,16 @@ fn play(stage: &Stage<'_>) -> Outcome {
     Outcome::GoOn
 }
 
-fn decision(outcome: Outcome) -> Decision {
+fn decision(request: &Request, outcome: Outcome) -> Decision {
     match outcome {
         Outcome::Interest(interest) => Decision::NextWith(interest),
-        Outcome::Respond(response) => Decision::Respond(response),
+        Outcome::Preset(number) => Decision::NextPreset(number),
+        Outcome::Respond(response) => {
+            // Whatever the gateway says to it.
+            let _ = request.respond(&response);
+            Decision::Respond
+        }
+        Outcome::Answer => Decision::Respond,
         Outcome::GoOn | Outcome::Replace(_) | Outcome::Abort(_) => Decision::Next,
     }
 }
@@ -93,15 +103,25 @@ fn chunk_decision(outcome: Outcome) -> ChunkDecision {
     match outcome {
         Outcome::Replace(data) => ChunkDecision::Replace(data),
         Outcome::Abort(why) => ChunkDecision::Abort(why),
-        Outcome::GoOn | Outcome::Interest(_) | Outcome::Respond(_) => ChunkDecision::Pass,
+        Outcome::GoOn
+        | Outcome::Interest(_)
+        | Outcome::Preset(_)
+        | Outcome::Answer
+        | Outcome::Respond(_) => ChunkDecision::Pass,
     }
 }
 
-fn body_decision(outcome: Outcome) -> BodyDecision {
+fn body_decision(request: &Request, outcome: Outcome) -> BodyDecision {
     match outcome {
         Outcome::Replace(data) => BodyDecision::Replace(data),
-        Outcome::Respond(response) => BodyDecision::Respond(response),
-        Outcome::GoOn | Outcome::Interest(_) | Outcome::Abort(_) => BodyDecision::Pass,
+        Outcome::Respond(response) => {
+            let _ = request.respond(&response);
+            BodyDecision::Respond
+        }
+        Outcome::Answer => BodyDecision::Respond,
+        Outcome::GoOn | Outcome::Interest(_) | Outcome::Preset(_) | Outcome::Abort(_) => {
+            BodyDecision::Pass
+        }
     }
 }
 
@@ -121,13 +141,16 @@ impl lifecycle::Guest for Misbehaving {
 
 impl on_request::Guest for Misbehaving {
     fn handle(request: &Request) -> Decision {
-        decision(play(&Stage {
-            hook: Hook::Request,
+        decision(
             request,
-            response: None,
-            data: None,
-            entry: None,
-        }))
+            play(&Stage {
+                hook: Hook::Request,
+                request,
+                response: None,
+                data: None,
+                entry: None,
+            }),
+        )
     }
 }
 
@@ -145,26 +168,32 @@ impl on_request_body::Guest for Misbehaving {
 
     fn whole(request: &Request, body: Vec<u8>) -> BodyDecision {
         let data = Some(body.as_slice());
-        body_decision(play(&Stage {
-            hook: Hook::RequestWhole,
+        body_decision(
             request,
-            response: None,
-            data,
-            entry: None,
-        }))
+            play(&Stage {
+                hook: Hook::RequestWhole,
+                request,
+                response: None,
+                data,
+                entry: None,
+            }),
+        )
     }
 }
 
 impl on_response::Guest for Misbehaving {
     fn handle(request: &Request, response: &Response) -> Decision {
         let response = Some(response);
-        decision(play(&Stage {
-            hook: Hook::Response,
+        decision(
             request,
-            response,
-            data: None,
-            entry: None,
-        }))
+            play(&Stage {
+                hook: Hook::Response,
+                request,
+                response,
+                data: None,
+                entry: None,
+            }),
+        )
     }
 }
 
@@ -182,13 +211,16 @@ impl on_response_body::Guest for Misbehaving {
 
     fn whole(request: &Request, response: &Response, body: Vec<u8>) -> BodyDecision {
         let (response, data) = (Some(response), Some(body.as_slice()));
-        body_decision(play(&Stage {
-            hook: Hook::ResponseWhole,
+        body_decision(
             request,
-            response,
-            data,
-            entry: None,
-        }))
+            play(&Stage {
+                hook: Hook::ResponseWhole,
+                request,
+                response,
+                data,
+                entry: None,
+            }),
+        )
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::bindings::gateway::plugin::http_client::{self, HttpRequest};
 use crate::bindings::gateway::plugin::types::{Edit, EditError, Header, LocalResponse};
-use crate::bindings::gateway::plugin::{kv, limiter, log};
-use crate::script::{Act, Answer, Call, Pair, Take, interest};
+use crate::bindings::gateway::plugin::{kv, limiter, log, presets};
+use crate::script::{Act, Answer, Call, Pair, Preset, Take, interest};
 use crate::{Outcome, Stage};
 
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -95,6 +95,27 @@ impl Stage<'_> {
         };
         self.note(what, result);
         Some(())
+    }
+
+    /// Each value is set.
+    fn prepare(&self, preset: &Preset) -> Outcome {
+        let edits = |pairs: &[Pair]| headers(pairs).into_iter().map(Edit::Set).collect();
+        let attributes = preset.attributes.iter().map(|pair| presets::Attribute {
+            name: pair.name.clone(),
+            value: pair.value.clone(),
+        });
+        let prepared = presets::prepare(&presets::Preset {
+            request_edits: edits(&preset.request),
+            response_edits: edits(&preset.response),
+            attributes: attributes.collect(),
+        });
+        match prepared {
+            Ok(number) => Outcome::Preset(number),
+            Err(error) => {
+                self.note("preset", Err(error));
+                Outcome::GoOn
+            }
+        }
     }
 
     fn describe(&self) -> Outcome {
@@ -222,6 +243,7 @@ pub(crate) fn act(stage: &Stage<'_>, act: &Act) -> Option<Outcome> {
                 body,
             }));
         }
+        Act::Preset(preset) => return Some(stage.prepare(preset)),
         Act::Describe => return Some(stage.describe()),
         Act::Interest(hooks) => return Some(Outcome::Interest(interest(hooks))),
         Act::Replace(body) => return Some(Outcome::Replace(body.clone().into_bytes())),

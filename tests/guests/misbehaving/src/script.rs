@@ -94,6 +94,17 @@ pub(crate) struct Take {
     pub(crate) cost: u64,
 }
 
+/// What to do to an exchange.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Preset {
+    #[serde(default)]
+    pub(crate) request: Vec<Pair>,
+    #[serde(default)]
+    pub(crate) response: Vec<Pair>,
+    #[serde(default)]
+    pub(crate) attributes: Vec<Pair>,
+}
+
 /// What `init` does.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -125,6 +136,14 @@ pub(crate) enum Act {
     NoQuery,
     Status(u16),
     Respond(Answer),
+    /// Prepare a preset, note a refusal, and answer with it.
+    Preset(Preset),
+    /// Answer with the preset of that number, whether it is there or not.
+    PresetNumber(u32),
+    /// Answer `respond` without a response.
+    RespondNothing,
+    /// Answer with that status, and trap if the gateway refuses it.
+    RespondOrTrap(u16),
     /// Answer with what the request offers, as JSON; in response hooks a field `x-described` tells of the response.
     Describe,
     State(String),

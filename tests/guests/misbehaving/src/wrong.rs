@@ -56,6 +56,19 @@ pub(crate) fn act(stage: &Stage<'_>, act: &Act) -> Option<Outcome> {
                 }
             }
         }
+        Act::PresetNumber(number) => return Some(Outcome::Preset(*number)),
+        Act::RespondNothing => return Some(Outcome::Answer),
+        Act::RespondOrTrap(status) => {
+            let response = LocalResponse {
+                status: *status,
+                headers: Vec::new(),
+                body: Vec::new(),
+            };
+            match stage.request.respond(&response) {
+                Ok(()) => return Some(Outcome::Answer),
+                Err(error) => panic!("{error}"),
+            }
+        }
         Act::RespondWithFlood(flood) => {
             let header = |_| Header {
                 name: "x-flood".to_owned(),

@@ -1,0 +1,37 @@
+//! `request.respond`: a plugin gives the response that it wants sent in place of whoever would answer.
+
+use wasmtime::component::{LinkerInstance, Resource};
+
+use super::super::answer::{Draft, Refusal};
+use super::super::bindings::{EditError, Head, LocalResponse};
+use super::super::chain::Response;
+use super::{Ctx, Host, enter, scene_of};
+
+pub(super) fn link(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+    types.func_wrap(
+        "[method]request.respond",
+        |mut store: Ctx<'_>, (_, local): (Resource<Head>, LocalResponse)| {
+            if !enter(&mut store)?.may_answer() {
+                return Ok((Err(EditError::ReadOnly),));
+            }
+            let made = make(&store, local)?;
+            let scene = scene_of(store.data_mut().scene.as_mut())?;
+            Ok((scene.answer.give(made),))
+        },
+    )
+}
+
+/// The inner result is for the guest, the outer one ends its call.
+fn make(store: &Ctx<'_>, local: LocalResponse) -> wasmtime::Result<Result<Response, Refusal>> {
+    let mut draft = match Draft::new(local.status, local.headers.len()) {
+        Ok(draft) => draft,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    for header in &local.headers {
+        let name = header.name.to_str(store)?;
+        if let Err(refusal) = draft.append(&name, header.value.as_le_slice(store)) {
+            return Ok(Err(refusal));
+        }
+    }
+    Ok(Ok(draft.finish(local.body)))
+}
