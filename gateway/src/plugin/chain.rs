@@ -76,8 +76,8 @@ pub enum ChainError {
 pub struct Run {
     /// How many places the request has reached.
     pub(super) reached: usize,
-    /// What each place wants of this exchange.
-    pub(super) interests: Vec<Interest>,
+    /// What each place wants of this exchange. The chain's own until a plugin changes its mind.
+    pub(super) interests: Arc<[Interest]>,
     /// The request as it stands in the chain; behind it, kept if anybody on the way back wants to see it.
     pub(super) request: Option<Arc<RequestHead>>,
     /// What places want done to the response when it passes them, in the order of the places.
@@ -112,6 +112,11 @@ impl Run {
         head.expect("the request is here from the start of the chain, but while it is lent")
     }
 
+    /// From now on a place wants this.
+    pub(super) fn set_interest(&mut self, slot: usize, interest: Interest) {
+        Arc::make_mut(&mut self.interests)[slot] = interest;
+    }
+
     pub(super) fn give_back(&mut self, head: Arc<RequestHead>) {
         self.request = Some(head);
     }
@@ -127,13 +132,21 @@ impl Run {
 #[derive(Default)]
 pub struct Chain {
     pools: Vec<Arc<Pool>>,
+    /// What each of them declared.
+    declared: Arc<[Interest]>,
+    /// Whether any may come to look at the time that each took.
+    is_timed: bool,
 }
 
 impl Chain {
     /// Of those plugins, in that order.
     #[must_use]
     pub fn new(pools: Vec<Arc<Pool>>) -> Self {
-        Self { pools }
+        Self {
+            declared: pools.iter().map(|pool| pool.declared()).collect(),
+            is_timed: pools.iter().any(|pool| pool.exports().wants(Interest::LOG)),
+            pools,
+        }
     }
 
     /// The plugins, in order.
@@ -145,10 +158,9 @@ impl Chain {
     /// Begin an exchange.
     #[must_use]
     pub fn begin(&self, hurry: Hurry) -> Run {
-        let interests = self.pools.iter().map(|pool| pool.declared()).collect();
         Run {
             reached: 0,
-            interests,
+            interests: Arc::clone(&self.declared),
             request: None,
             later: Vec::new(),
             hurry,
@@ -258,10 +270,11 @@ impl Chain {
             .any(|interest| interest.wants(Interest::LOG))
     }
 
-    /// Room for the time of each plugin.
+    /// Room for the time of each plugin, if anybody may want to know.
     #[must_use]
     pub fn times_of_exchange(&self) -> Box<[AtomicU64]> {
-        self.pools.iter().map(|_| AtomicU64::new(0)).collect()
+        let timed = self.pools.iter().filter(|_| self.is_timed);
+        timed.map(|_| AtomicU64::new(0)).collect()
     }
 
     /// Time per plugin that ran.

@@ -298,15 +298,6 @@ impl Changes {
     }
 }
 
-/// What a hook wants done to the response when it comes.
-#[derive(Debug, Default)]
-pub(super) struct Later {
-    /// What it said edit by edit.
-    pub(super) changes: Changes,
-    /// What it had prepared.
-    pub(super) preset: Option<Arc<Changes>>,
-}
-
 /// Replace every field of a name.
 pub(super) fn set_header(headers: &mut HeaderMap, field: Field) -> Result<(), EditError> {
     check_room(headers, &field)?;

@@ -45,7 +45,7 @@ impl Preset {
                 .apply(&mut Arc::make_mut(&mut scene.request).headers)?;
         }
         if !self.response.is_empty() {
-            scene.later.preset = Some(Arc::clone(&self.response));
+            scene.preset = Some(Arc::clone(&self.response));
         }
         self.share(scene)
     }

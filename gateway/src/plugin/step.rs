@@ -10,8 +10,8 @@ use super::bindings::{BodyDecision, WireDecision};
 use super::body::{Begun, CollectError, HookBody, Stage, Whole};
 use super::chain::{ChainError, Response, Run};
 use super::fault::Fault;
-use super::head::{Changes, Later, RequestHead, ResponseHead};
-use super::host::{Access, Scene};
+use super::head::{Changes, RequestHead, ResponseHead};
+use super::host::{Access, Orders, Scene};
 use super::instance::Side;
 use super::interest::Interest;
 use super::lease::{Hook, Lease};
@@ -41,14 +41,16 @@ pub(super) async fn request_step(
         let (seen, decision) = head_hook(pool, Side::Request, seen, now).await;
         run.give_back(seen.request);
         match settle(pool, decision)? {
-            Some(WireDecision::Next | WireDecision::NextPreset(_)) => keep(run, slot, seen.later),
-            Some(WireDecision::NextWith(interest)) => {
-                keep(run, slot, seen.later);
-                run.interests[slot] = Interest::from(interest).and(pool.exports());
+            Some(WireDecision::Next | WireDecision::NextPreset(_)) => {
+                keep(run, slot, seen.orders, seen.preset)
             }
-            Some(WireDecision::Respond) => return respond(pool, seen.answer).map(Step::Respond),
+            Some(WireDecision::NextWith(interest)) => {
+                keep(run, slot, seen.orders, seen.preset);
+                run.set_interest(slot, Interest::from(interest).and(pool.exports()));
+            }
+            Some(WireDecision::Respond) => return respond(pool, seen.orders).map(Step::Respond),
             None => {
-                run.interests[slot] = Interest::NONE;
+                run.set_interest(slot, Interest::NONE);
                 run.request = original.or(run.request.take());
             }
         }
@@ -81,24 +83,24 @@ async fn request_whole(
     let (seen, decision) = whole_hook(pool, Side::Request, seen, &whole).await;
     run.give_back(seen.request);
     match settle(pool, decision)? {
-        Some(BodyDecision::Pass) => keep(run, slot, seen.later),
+        Some(BodyDecision::Pass) => keep(run, slot, seen.orders, seen.preset),
         None => run.request = original.or(run.request.take()),
         Some(BodyDecision::Replace(data)) => {
-            keep(run, slot, seen.later);
+            keep(run, slot, seen.orders, seen.preset);
             whole.data = data.into();
             drop_length(run);
         }
-        Some(BodyDecision::Respond) => return respond(pool, seen.answer).map(Step::Respond),
+        Some(BodyDecision::Respond) => return respond(pool, seen.orders).map(Step::Respond),
     }
     Ok(Step::Next(whole.into_body()))
 }
 
 /// Keep what is to be done to the response when it passes this place.
-fn keep(run: &mut Run, slot: usize, later: Later) {
-    if !later.changes.is_empty() {
-        run.later.push((slot, Arc::new(later.changes)));
+fn keep(run: &mut Run, slot: usize, orders: Option<Box<Orders>>, preset: Option<Arc<Changes>>) {
+    if let Some(orders) = orders.filter(|orders| !orders.later.is_empty()) {
+        run.later.push((slot, Arc::new(orders.later)));
     }
-    run.later.extend(later.preset.map(|preset| (slot, preset)));
+    run.later.extend(preset.map(|preset| (slot, preset)));
 }
 
 /// The response passes a place that wants its header fields edited. Without room for that it is a fault.
@@ -147,11 +149,11 @@ pub(super) async fn response_step(
             Some(WireDecision::Next | WireDecision::NextPreset(_)) => response.head = head,
             Some(WireDecision::NextWith(interest)) => {
                 response.head = head;
-                run.interests[slot] = Interest::from(interest).and(pool.exports());
+                run.set_interest(slot, Interest::from(interest).and(pool.exports()));
             }
-            Some(WireDecision::Respond) => return respond(pool, seen.answer),
+            Some(WireDecision::Respond) => return respond(pool, seen.orders),
             None => {
-                run.interests[slot] = Interest::NONE;
+                run.set_interest(slot, Interest::NONE);
                 response.head = original.unwrap_or(head);
             }
         }
@@ -207,7 +209,7 @@ async fn response_whole(
                 .headers
                 .remove(header::CONTENT_LENGTH);
         }
-        Some(BodyDecision::Respond) => return respond(pool, seen.answer),
+        Some(BodyDecision::Respond) => return respond(pool, seen.orders),
     }
     Ok(Response {
         head,
@@ -229,8 +231,8 @@ fn scene_of_request(head: Arc<RequestHead>, slot: usize) -> Scene {
         request_access: Access::Edit,
         response: None,
         response_access: Access::Read,
-        later: Later::default(),
-        answer: Answer::None,
+        preset: None,
+        orders: None,
         slot,
     }
 }
@@ -247,8 +249,8 @@ pub(super) fn scene(
         request_access,
         response,
         response_access: Access::Edit,
-        later: Later::default(),
-        answer: Answer::None,
+        preset: None,
+        orders: None,
         slot,
     }
 }
@@ -274,7 +276,7 @@ async fn head_hook(
     match lease {
         Ok(mut lease) => {
             let (scene, result) = lease.head(side, scene, now).await;
-            let result = stopped(result, &scene.answer, WireDecision::Respond);
+            let result = stopped(result, &scene, WireDecision::Respond);
             (scene, result)
         }
         Err(fault) => (scene, Err(fault)),
@@ -290,7 +292,7 @@ async fn whole_hook(
     match pool.lease(Hook::body(side)).await {
         Ok(mut lease) => {
             let (scene, result) = lease.whole(side, scene, whole.data.clone()).await;
-            let result = stopped(result, &scene.answer, BodyDecision::Respond);
+            let result = stopped(result, &scene, BodyDecision::Respond);
             (scene, result)
         }
         Err(fault) => (scene, Err(fault)),
@@ -346,8 +348,8 @@ fn settle<T>(pool: &Arc<Pool>, result: Result<T, Fault>) -> Result<Option<T>, Ch
 
 /// The response that a hook has given. What is wrong with it is a fault, and one that can't be skipped: the plugin meant
 /// to stop the exchange here.
-fn respond(pool: &Arc<Pool>, answer: Answer) -> Result<Response, ChainError> {
-    let text = match answer {
+fn respond(pool: &Arc<Pool>, orders: Option<Box<Orders>>) -> Result<Response, ChainError> {
+    let text = match orders.unwrap_or_default().answer {
         Answer::Given(response) => return Ok(*response),
         Answer::Refused(text) => text,
         Answer::None => "answered `respond` without a response".into(),
@@ -361,9 +363,10 @@ fn respond(pool: &Arc<Pool>, answer: Answer) -> Result<Response, ChainError> {
 }
 
 /// A fault after a response that was refused can't be skipped either.
-fn stopped<D>(result: Result<D, Fault>, answer: &Answer, respond: D) -> Result<D, Fault> {
+fn stopped<D>(result: Result<D, Fault>, scene: &Scene, respond: D) -> Result<D, Fault> {
+    let answer = scene.orders.as_ref().map(|orders| &orders.answer);
     match (result, answer) {
-        (Err(_), Answer::Refused(_)) => Ok(respond),
+        (Err(_), Some(Answer::Refused(_))) => Ok(respond),
         (result, _) => result,
     }
 }

@@ -31,7 +31,7 @@ impl RoundRobin {
             0 => None,
             1 => Some(0),
             _ => {
-                let turn = &self.turns[worker::current() % self.turns.len()];
+                let turn = worker::shard(&self.turns);
                 Some(turn.0.fetch_add(1, Ordering::Relaxed) % count)
             }
         }

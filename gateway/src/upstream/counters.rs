@@ -61,7 +61,7 @@ impl Counters {
 
     /// The row of the worker that asks.
     pub(super) fn here(&self) -> &Arc<Row> {
-        &self.rows[worker::current() % self.rows.len()]
+        worker::shard(&self.rows)
     }
 
     /// All rows added up. Idle connections are counted where they are.

@@ -53,7 +53,7 @@ impl Pool {
 
     /// The shard of the worker that asks.
     pub(super) fn here(&self) -> &Arc<Shard> {
-        &self.shards[worker::current() % self.shards.len()]
+        worker::shard(&self.shards)
     }
 
     /// How many connections are idle, over all workers.

@@ -63,6 +63,8 @@ pub struct ApiKey {
     /// Good keys that were presented before, and their places in `consumers`: at most as many as there are keys. The
     /// hash is keyed at random, so that the time of a lookup tells nothing, and it is far cheaper than a digest.
     known: RefCell<HashMap<Vec<u8>, usize>>,
+    /// The good key that was presented last, since clients come in rows.
+    last: RefCell<(Vec<u8>, usize)>,
 }
 
 /// A key's digest and what its owner's requests get.
@@ -112,6 +114,7 @@ impl Plugin for ApiKey {
             forward_key,
             consumers,
             known: RefCell::default(),
+            last: RefCell::default(),
         })
     }
 
@@ -149,7 +152,11 @@ impl ApiKey {
         if key.len() > KEY_BYTES_MAX {
             return None;
         }
+        if is_same(key, &self.last.borrow().0) {
+            return self.consumers.get(self.last.borrow().1);
+        }
         if let Some(place) = self.known.borrow().get(key) {
+            *self.last.borrow_mut() = (key.to_vec(), *place);
             return self.consumers.get(*place);
         }
         let presented = digest(key);
@@ -165,6 +172,13 @@ impl ApiKey {
         self.known.borrow_mut().insert(key.to_vec(), place);
         self.consumers.get(place)
     }
+}
+
+/// In constant time for keys of one length. An empty key is nobody's.
+fn is_same(key: &[u8], other: &[u8]) -> bool {
+    let pairs = key.iter().zip(other);
+    let difference = pairs.fold(0, |bits, (a, b)| bits | (a ^ b));
+    key.len() == other.len() && !key.is_empty() && std::hint::black_box(difference) == 0
 }
 
 fn refuse(request: &Request, reason: &str) -> Decision {

@@ -26,7 +26,7 @@ pub(super) use log::Rate as LogRate;
 use super::answer::Answer;
 use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use super::fault::Fault;
-use super::head::{Later, RequestHead, ResponseHead};
+use super::head::{Changes, RequestHead, ResponseHead};
 use super::instance::Side;
 use super::preset::Presets;
 use super::spinning::Spinning;
@@ -71,15 +71,29 @@ pub(super) struct Scene {
     pub(super) response: Option<Arc<ResponseHead>>,
     /// Whether it may be changed.
     pub(super) response_access: Access,
-    /// What the plugin wants done to the response when it comes back.
-    pub(super) later: Later,
-    /// The response that the plugin has given.
-    pub(super) answer: Answer,
+    /// What the plugin's preset does to the response when it comes back.
+    pub(super) preset: Option<Arc<Changes>>,
+    /// What else the plugin has ordered. Boxed, since it is rare and a scene is moved about with every call.
+    pub(super) orders: Option<Box<Orders>>,
     /// The plugin's place in the chain.
     pub(super) slot: usize,
 }
 
+/// What a hook wants done when it has ended.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    /// To the response when it comes back.
+    pub(super) later: Changes,
+    /// In place of whoever would answer.
+    pub(super) answer: Answer,
+}
+
 impl Scene {
+    /// To order something.
+    pub(super) fn orders(&mut self) -> &mut Orders {
+        self.orders.get_or_insert_default()
+    }
+
     /// Whether the hook can put a response of its own in place of what is on the stage.
     pub(super) fn may_answer(&self) -> bool {
         match self.response {

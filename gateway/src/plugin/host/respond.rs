@@ -16,7 +16,7 @@ pub(super) fn link(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()>
             }
             let made = make(&store, local)?;
             let scene = scene_of(store.data_mut().scene.as_mut())?;
-            Ok((scene.answer.give(made),))
+            Ok((scene.orders().answer.give(made),))
         },
     )
 }

@@ -297,7 +297,7 @@ fn link_response_edits(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result
             for edit in &edits {
                 let change = read_change(&store, edit)?;
                 let scene = scene_of(store.data_mut().scene.as_mut())?;
-                let done = change.and_then(|change| scene.later.changes.push(change));
+                let done = change.and_then(|change| scene.orders().later.push(change));
                 if done.is_err() {
                     return Ok((done,));
                 }
