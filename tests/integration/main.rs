@@ -23,6 +23,7 @@ mod neighbours;
 mod on_log;
 mod output;
 mod plugins;
+mod presets;
 mod raw_guests;
 mod regressions;
 mod reload;
