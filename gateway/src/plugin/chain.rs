@@ -83,6 +83,8 @@ pub struct Run {
     /// What places want done to the response when it passes them, in the order of the places.
     pub(super) later: Vec<(usize, Arc<Changes>)>,
     hurry: Hurry,
+    /// When the last request hook ended, if one ran.
+    pub(super) ended: Option<Instant>,
 }
 
 /// Whether [`Chain::on_request`] may be dropped before it is done, by a time limit, and the response for that still walks back.
@@ -100,6 +102,12 @@ impl Run {
     #[must_use]
     pub fn request(&self) -> Option<&Arc<RequestHead>> {
         self.request.as_ref()
+    }
+
+    /// When the last request hook ended, if one ran.
+    #[must_use]
+    pub fn ended(&self) -> Option<Instant> {
+        self.ended
     }
 
     /// The request, for a hook that edits it. It is lent, since a second handle would make every edit copy it first;
@@ -164,6 +172,7 @@ impl Chain {
             request: None,
             later: Vec::new(),
             hurry,
+            ended: None,
         }
     }
 
@@ -185,6 +194,7 @@ impl Chain {
             };
             run.reached = slot + 1;
         }
+        run.ended = Some(now);
         // Kept only if somebody will look: otherwise the head goes to the upstream without a copy.
         let looked_at = Interest::ANY_RESPONSE.or(Interest::LOG);
         let head = run.head().clone();
@@ -212,7 +222,7 @@ impl Chain {
         if request.is_none() && run.later.is_empty() {
             return response;
         }
-        let mut now = Instant::now();
+        let mut now = None;
         for slot in (0..run.reached).rev() {
             let pool = &self.pools[slot];
             let first = run.later.partition_point(|(place, _)| *place < slot);
@@ -226,7 +236,8 @@ impl Chain {
             if !run.interests[slot].wants(Interest::ANY_RESPONSE) {
                 continue;
             }
-            response = match response_step(run, slot, pool, request, response, &mut now).await {
+            let now = now.get_or_insert_with(Instant::now);
+            response = match response_step(run, slot, pool, request, response, now).await {
                 Ok(response) => response,
                 Err(error) => failed(error),
             };

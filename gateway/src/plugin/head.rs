@@ -72,7 +72,7 @@ pub struct Facts {
 /// What plugins keep with an exchange.
 #[derive(Debug, Default)]
 pub struct Notes {
-    attributes: Vec<(String, String)>,
+    attributes: Vec<(Arc<str>, Arc<str>)>,
     states: Vec<(usize, Bytes)>,
 }
 
@@ -87,19 +87,28 @@ impl Facts {
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<String> {
         let notes = self.notes.lock();
-        let found = notes.attributes.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.clone())
+        let found = notes.attributes.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, value)| value.to_string())
     }
 
     pub(super) fn set_attribute(&self, name: &str, value: &str) -> Result<(), EditError> {
         check_attribute(name, value)?;
+        self.share(name.into(), value.into())
+    }
+
+    /// Share an attribute that is known to be one.
+    pub(super) fn share(&self, name: Arc<str>, value: Arc<str>) -> Result<(), EditError> {
         let mut notes = self.notes.lock();
-        if let Some((_, known)) = notes.attributes.iter_mut().find(|(known, _)| known == name) {
-            value.clone_into(known);
+        if let Some((_, known)) = notes
+            .attributes
+            .iter_mut()
+            .find(|(known, _)| *known == name)
+        {
+            *known = value;
         } else if notes.attributes.len() >= MAX_ATTRIBUTES {
             return Err(EditError::TooLarge);
         } else {
-            notes.attributes.push((name.to_owned(), value.to_owned()));
+            notes.attributes.push((name, value));
         }
         Ok(())
     }
@@ -220,7 +229,11 @@ pub(super) struct Field(HeaderName, HeaderValue);
 
 impl Field {
     pub(super) fn checked(name: &str, value: &[u8]) -> Result<Self, EditError> {
-        let name = checked_name(name)?;
+        Self::new(checked_name(name)?, value)
+    }
+
+    /// Under a name that a plugin may change.
+    pub(super) fn new(name: HeaderName, value: &[u8]) -> Result<Self, EditError> {
         let value = HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)?;
         Ok(Self(name, value))
     }
@@ -318,7 +331,7 @@ pub(super) fn remove_header(headers: &mut HeaderMap, name: &HeaderName) {
 }
 
 /// A name that a plugin may change.
-pub(super) fn checked_name(name: &str) -> Result<HeaderName, EditError> {
+fn checked_name(name: &str) -> Result<HeaderName, EditError> {
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EditError::InvalidName)?;
     if belongs_to_core(&name) {
         Err(EditError::Forbidden)

@@ -21,6 +21,7 @@ mod host;
 mod instance;
 mod interest;
 mod lease;
+mod names;
 mod pool;
 mod preset;
 mod runtime;

@@ -25,7 +25,7 @@ pub(super) struct Preset {
     /// To the response's, when it comes. Shared, since it waits with the exchange.
     pub(super) response: Arc<Changes>,
     /// Values to share along the chain.
-    pub(super) attributes: Vec<(String, String)>,
+    pub(super) attributes: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Preset {
@@ -65,7 +65,7 @@ impl Preset {
     fn share(&self, scene: &Scene) -> Result<(), EditError> {
         let facts = &scene.request.facts;
         let mut attributes = self.attributes.iter();
-        attributes.try_for_each(|(name, value)| facts.set_attribute(name, value))
+        attributes.try_for_each(|(name, value)| facts.share(Arc::clone(name), Arc::clone(value)))
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn an_attribute_is_checked_when_it_is_prepared() {
         let preset = |name: &str, value: &str| Preset {
-            attributes: vec![(name.to_owned(), value.to_owned())],
+            attributes: vec![(name.into(), value.into())],
             ..Preset::default()
         };
         let mut presets = Presets::default();

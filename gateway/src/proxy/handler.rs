@@ -332,6 +332,7 @@ async fn send(
     let kept = run.request();
     let again = kept.map(|kept| || addressed(RequestHead::clone(kept), Body::empty()));
     let again = again.as_ref().map(|again| again as &upstream::Again<'_>);
+    record.trace.start = run.ended();
     let response = route.upstream.send(first, &mut record.trace, again).await;
     let (mut parts, body) = response.map_err(Failure::send)?.into_parts();
     fields::strip_response(&mut parts.headers);

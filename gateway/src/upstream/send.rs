@@ -37,6 +37,8 @@ pub struct SendTrace {
     pub reused: bool,
     /// Time to make the last connection; `None` if none was made.
     pub connect: Option<Duration>,
+    /// When the start was, if the caller has just looked at the clock.
+    pub start: Option<Instant>,
     /// Time from the start to the response head; `None` if there was none.
     pub head: Option<Duration>,
 }
@@ -74,7 +76,7 @@ impl Upstream {
         trace: &mut SendTrace,
         again: Option<&Again<'_>>,
     ) -> Result<Response<Body>, SendError> {
-        let start = Instant::now();
+        let start = trace.start.unwrap_or_else(Instant::now);
         self.counters.here().requests.add(1);
         let turn = self.balance.next(self.endpoints.len());
         let turn = turn.ok_or(SendError::NoEndpoint)?;

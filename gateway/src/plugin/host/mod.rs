@@ -28,6 +28,7 @@ use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TA
 use super::fault::Fault;
 use super::head::{Changes, RequestHead, ResponseHead};
 use super::instance::Side;
+use super::names::Names;
 use super::preset::Presets;
 use super::spinning::Spinning;
 use crate::config::PluginLimits;
@@ -121,6 +122,8 @@ pub(super) struct Host {
     pub(super) scene: Option<Scene>,
     pub(super) budget: Budget,
     pub(super) memory: MemoryCap,
+    /// Names of header fields that the guest has used.
+    pub(super) names: Names,
     /// What the guest has prepared.
     pub(super) presets: Presets,
     /// Shared with the streams behind stdout and stderr.
@@ -165,6 +168,7 @@ impl Host {
                 limit_bytes: entry.limits.memory_bytes,
                 ..MemoryCap::default()
             },
+            names: Names::default(),
             presets: Presets::default(),
             log_bytes,
             wasi,

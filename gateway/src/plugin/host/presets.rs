@@ -28,8 +28,11 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 fn read(store: &Ctx<'_>, guest: &GuestPreset) -> wasmtime::Result<Result<Preset, EditError>> {
     let mut attributes = Vec::new();
     for attribute in &guest.attributes {
-        let name = attribute.name.to_str(store)?.into_owned();
-        attributes.push((name, attribute.value.to_str(store)?.into_owned()));
+        let (name, value) = (
+            attribute.name.to_str(store)?,
+            attribute.value.to_str(store)?,
+        );
+        attributes.push((name.into(), value.into()));
     }
     let request = read_changes(store, &guest.request_edits)?;
     let response = read_changes(store, &guest.response_edits)?;

@@ -209,8 +209,9 @@ fn link_header_reads(
         &format!("[method]{resource}.header"),
         move |mut store: Ctx<'_>, (_, name): (This, WasmStr)| {
             enter(&mut store)?;
-            let name = name.to_str(&store)?;
-            let value = headers(scene(&store)?, side)?.get(&*name);
+            let name = store.data().names.to_read(&name.to_str(&store)?);
+            let headers = headers(scene(&store)?, side)?;
+            let value = name.and_then(|name| headers.get(&name));
             Ok((value.map(|value| value.as_bytes().to_vec()),))
         },
     )?;
@@ -252,7 +253,7 @@ fn link_header_edits(
             &format!("[method]{resource}.{verb}-header"),
             move |mut store: Ctx<'_>, (_, name, value): (This, WasmStr, WasmList<u8>)| {
                 enter(&mut store)?;
-                let field = Field::checked(&name.to_str(&store)?, value.as_le_slice(&store));
+                let field = field(&store, &name, &value)?;
                 let scene = scene_of(store.data_mut().scene.as_mut())?;
                 Ok((edit_headers(scene, side, |headers| put(headers, field?))?,))
             },
@@ -262,7 +263,7 @@ fn link_header_edits(
         &format!("[method]{resource}.remove-header"),
         move |mut store: Ctx<'_>, (_, name): (This, WasmStr)| {
             enter(&mut store)?;
-            let name = head::checked_name(&name.to_str(&store)?);
+            let name = store.data().names.to_edit(&name.to_str(&store)?);
             let scene = scene_of(store.data_mut().scene.as_mut())?;
             Ok((edit_headers(scene, side, |headers| {
                 head::remove_header(headers, &name?);
@@ -312,15 +313,24 @@ pub(super) fn read_change(
     store: &Ctx<'_>,
     edit: &Edit,
 ) -> wasmtime::Result<Result<Change, EditError>> {
-    let field = |field: &GuestHeader| {
-        let name = field.name.to_str(store)?;
-        Ok::<_, wasmtime::Error>(Field::checked(&name, field.value.as_le_slice(store)))
-    };
+    let field = |header: &GuestHeader| field(store, &header.name, &header.value);
     Ok(match edit {
         Edit::Set(header) => field(header)?.map(Change::Set),
         Edit::Append(header) => field(header)?.map(Change::Append),
-        Edit::Remove(name) => head::checked_name(&name.to_str(store)?).map(Change::Remove),
+        Edit::Remove(name) => {
+            let names = &store.data().names;
+            names.to_edit(&name.to_str(store)?).map(Change::Remove)
+        }
     })
+}
+
+fn field(
+    store: &Ctx<'_>,
+    name: &WasmStr,
+    value: &WasmList<u8>,
+) -> wasmtime::Result<Result<Field, EditError>> {
+    let name = store.data().names.to_edit(&name.to_str(store)?);
+    Ok(name.and_then(|name| Field::new(name, value.as_le_slice(store))))
 }
 
 fn scene<'a>(store: &'a Ctx<'_>) -> wasmtime::Result<&'a Scene> {
