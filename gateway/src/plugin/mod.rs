@@ -22,6 +22,7 @@ mod instance;
 mod interest;
 mod lease;
 mod names;
+mod permits;
 mod pool;
 mod preset;
 mod runtime;

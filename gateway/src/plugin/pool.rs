@@ -10,7 +10,6 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
 use super::cache::hex;
@@ -20,6 +19,7 @@ use super::host::Entry;
 use super::instance::{Instance, StartError};
 use super::interest::Interest;
 use super::lease::{HOOKS, Hook, Lease};
+use super::permits::Permits;
 use super::suspension::Suspension;
 use crate::config::{Isolation, OnFault};
 use crate::observe::escape::escape;
@@ -43,7 +43,8 @@ pub struct Pool {
     isolation: Isolation,
     declared: Interest,
     idle: Box<[Mutex<Vec<Idle>>]>,
-    busy: Semaphore,
+    /// Those that are not busy.
+    permits: Permits,
     /// By [`Hook`], since one that is good says nothing of another.
     suspensions: [Suspension; HOOKS.len()],
     metrics: Arc<PluginMetrics>,
@@ -74,6 +75,15 @@ impl Policy {
             Self::Skipped => "skip",
             Self::None => "none",
         }
+    }
+}
+
+/// A permit that goes back if its holder does not come to a lease.
+struct Permit<'a>(&'a Permits);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.give_back();
     }
 }
 
@@ -150,7 +160,7 @@ impl Pool {
             });
         }
         Ok(Self {
-            busy: Semaphore::new(entry.limits.instances),
+            permits: Permits::new(entry.limits.instances),
             engine,
             loaded,
             entry,
@@ -206,7 +216,7 @@ impl Pool {
                 .entry
                 .limits
                 .instances
-                .saturating_sub(self.busy.available_permits()),
+                .saturating_sub(self.permits.free()),
             suspended: self.suspensions.iter().any(Suspension::is_suspended),
         }
     }
@@ -214,14 +224,14 @@ impl Pool {
     /// An instance for the caller alone, if there is a warm one.
     pub(super) fn warm_lease(self: &Arc<Self>, hook: Hook) -> Result<Option<Lease>, Fault> {
         self.suspensions[hook as usize].admit()?;
-        let Ok(permit) = self.busy.try_acquire() else {
+        if !self.permits.try_take() {
             return Ok(None);
-        };
+        }
         let Some(idle) = worker::shard(&self.idle).lock().pop() else {
+            self.permits.give_back();
             return Ok(None);
         };
-        // From here on the lease's drop gives the permit back.
-        permit.forget();
+        // The lease's drop gives the permit back.
         Ok(Some(Lease::new(Arc::clone(self), idle.instance)))
     }
 
@@ -238,16 +248,18 @@ impl Pool {
     /// An instance for the caller alone, waited for or made.
     pub(super) async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
         let limits = &self.entry.limits;
-        let freed = tokio::time::timeout(limits.instance_wait, self.busy.acquire()).await;
-        let Ok(Ok(permit)) = freed else {
+        let freed = tokio::time::timeout(limits.instance_wait, self.permits.take_when_free()).await;
+        if freed.is_err() {
             return Err(Fault::Busy(limits.instances));
-        };
+        }
+        let permit = Permit(&self.permits);
         let warm = worker::shard(&self.idle).lock().pop();
         let instance = match warm {
             Some(idle) => idle.instance,
             None => self.start(hook).await?,
         };
-        permit.forget();
+        // The lease's drop gives it back.
+        std::mem::forget(permit);
         Ok(Lease::new(Arc::clone(self), instance))
     }
 
@@ -267,7 +279,7 @@ impl Pool {
 
     /// Take back an instance that is as good as new.
     pub(super) fn release(&self, instance: Box<Instance>, now: Instant) {
-        self.busy.add_permits(1);
+        self.permits.give_back();
         let tired =
             instance.is_old() || instance.memory_bytes() > self.entry.limits.memory_bytes / 4 * 3;
         if tired || self.isolation == Isolation::PerRequest {
@@ -302,7 +314,7 @@ impl Pool {
 
     /// Take back an instance that must not be used again.
     pub(super) fn bury(&self, instance: Box<Instance>) {
-        self.busy.add_permits(1);
+        self.permits.give_back();
         self.discard(instance);
     }
 
