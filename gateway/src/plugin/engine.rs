@@ -16,9 +16,9 @@ use super::spinning;
 pub const MAX_COMPONENT_BYTES: usize = 16 * 1024 * 1024;
 /// How often the epoch advances. A guest that is still running then yields to the other tasks of its worker, and its
 /// CPU time is counted in these.
-pub(super) const TICK: Duration = Duration::from_millis(1);
-/// How often it advances while any guest spins: a slice that other requests wait for is no longer than this. Always so short
-/// would cost an idle gateway the wake-ups.
+pub(super) const TICK: Duration = Duration::from_micros(500);
+/// How often it advances while any guest is at work for longer than a tick: a slice that other requests wait for is no longer
+/// than this. Always so short would cost an idle gateway the wake-ups.
 pub(super) const SHORT_TICK: Duration = Duration::from_micros(200);
 /// Stack of one guest call.
 const GUEST_STACK_BYTES: usize = 512 * 1024;

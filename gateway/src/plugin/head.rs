@@ -234,6 +234,10 @@ impl Field {
 
     /// Under a name that a plugin may change.
     pub(super) fn new(name: HeaderName, value: &[u8]) -> Result<Self, EditError> {
+        // Before it is read and copied: no message has room for it.
+        if value.len() > MAX_HEADER_BYTES {
+            return Err(EditError::TooLarge);
+        }
         let value = HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)?;
         Ok(Self(name, value))
     }

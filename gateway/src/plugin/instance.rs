@@ -22,7 +22,7 @@ use super::component::Loaded;
 use super::fault::Fault;
 use super::host::{Entry, Host, Scene};
 use super::interest::Interest;
-use super::spinning::{self, FREE_TICKS, Spinning};
+use super::spinning::{self, Spinning};
 use crate::observe::escape::escape;
 
 /// Calls after which an instance is retired, so that whatever it leaks stays bounded; less up to a quarter, so that
@@ -294,18 +294,17 @@ fn new_store(engine: &Engine, entry: &Arc<Entry>) -> Store<Host> {
     store.epoch_deadline_callback(|mut store| {
         let budget = &mut store.data_mut().budget;
         // The first tick comes at any moment of it, so it does not count.
-        if budget.used_ticks > 0 {
+        if budget.spinning.is_some() {
             budget.used_time += spinning::tick();
         }
-        budget.used_ticks += 1;
         if budget.used_time >= budget.time {
             return Ok(UpdateDeadline::Interrupt);
         }
-        if budget.used_ticks <= FREE_TICKS {
-            return Ok(UpdateDeadline::Yield(1));
-        }
         let spinning = budget.spinning.get_or_insert_with(Spinning::begin);
-        Ok(UpdateDeadline::YieldCustom(1, spinning.pause()))
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            spinning.pause(budget.used_time),
+        ))
     });
     store
 }

@@ -1,8 +1,9 @@
 //! Keeping guests that compute for long from starving their neighbours.
 //!
-//! A guest that is still running at a tick yields. With one such guest that is fair; with fifty, every other task of
-//! the worker waits for fifty slices. So guests that are past their first slices get shorter ones and pause in between, the
-//! longer the more of them there are on this worker: together they never take much more than half of it.
+//! A guest that is still running at a tick spins: it yields, and from there on gets shorter slices. With one such guest that
+//! is fair; with fifty, every other task of the worker waits for fifty slices. So guests that are past their first slices
+//! also pause in between, the longer the more of them there are on this worker: together they never take much more than half
+//! of it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,8 +13,9 @@ use std::time::Duration;
 use super::engine::{SHORT_TICK, TICK};
 use crate::worker;
 
-/// Ticks that a guest may run before it counts as spinning.
-pub(super) const FREE_TICKS: u32 = 2;
+/// CPU time that a spinning guest has before it pauses between slices. Most of those that compute for more than a tick are
+/// done by then, and a pause is at least a millisecond, since timers are no finer.
+const FREE_TIME: Duration = Duration::from_millis(2);
 
 /// Workers with a count of their own; more share.
 const COUNTS: usize = 64;
@@ -44,9 +46,13 @@ impl Spinning {
         Self(count)
     }
 
-    /// What a spinning guest waits for between two slices: as long as all spinning guests' slices together take, twice, so
-    /// that the rest of the worker gets at least as much.
-    pub(super) fn pause(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    /// What a spinning guest that has used so much time waits for between two slices: at first, for the other tasks and for
+    /// the sockets to be looked at, which a task that merely is ready again would put off for dozens of polls; then as long as
+    /// all spinning guests' slices together take, twice, so that the rest of the worker gets at least as much.
+    pub(super) fn pause(&self, used: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        if used < FREE_TIME {
+            return Box::pin(tokio::task::yield_now());
+        }
         let guests = self.0.load(Ordering::Relaxed).max(1);
         Box::pin(tokio::time::sleep(SHORT_TICK * 2 * guests))
     }

@@ -112,7 +112,6 @@ pub(super) struct Budget {
     /// CPU time, and what of it was used: whole ticks, of the length that they had.
     pub(super) time: Duration,
     pub(super) used_time: Duration,
-    pub(super) used_ticks: u32,
     pub(super) spinning: Option<Spinning>,
 }
 
@@ -161,7 +160,6 @@ impl Host {
                 fetches: 0,
                 time: Duration::ZERO,
                 used_time: Duration::ZERO,
-                used_ticks: 0,
                 spinning: None,
             },
             memory: MemoryCap {
@@ -184,7 +182,6 @@ impl Host {
             fetches: limits.fetches,
             time,
             used_time: Duration::ZERO,
-            used_ticks: 0,
             spinning: None,
         };
         self.log_bytes.store(limits.log_bytes, Ordering::Relaxed);
