@@ -22,7 +22,7 @@ use super::component::Loaded;
 use super::fault::Fault;
 use super::host::{Entry, Host, Scene};
 use super::interest::Interest;
-use super::spinning::{self, Spinning};
+use super::spinning::Spinning;
 use crate::observe::escape::escape;
 
 /// Calls after which an instance is retired, so that whatever it leaks stays bounded; less up to a quarter, so that
@@ -294,17 +294,14 @@ fn new_store(engine: &Engine, entry: &Arc<Entry>) -> Store<Host> {
     store.epoch_deadline_callback(|mut store| {
         let budget = &mut store.data_mut().budget;
         // The first tick comes at any moment of it, so it does not count.
-        if budget.spinning.is_some() {
-            budget.used_time += spinning::tick();
+        if let Some(spinning) = &budget.spinning {
+            budget.used_time += spinning.slice();
         }
         if budget.used_time >= budget.time {
             return Ok(UpdateDeadline::Interrupt);
         }
         let spinning = budget.spinning.get_or_insert_with(Spinning::begin);
-        Ok(UpdateDeadline::YieldCustom(
-            1,
-            spinning.pause(budget.used_time),
-        ))
+        Ok(UpdateDeadline::YieldCustom(1, spinning.pause()))
     });
     store
 }
