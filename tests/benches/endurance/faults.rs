@@ -1,11 +1,16 @@
 //! Plugins that misbehave, each on its own route under some load, on the one worker that also serves a good route: what
 //! the good route's clients notice, when the worker has little else to do and when it has all that it can.
 //!
+//! The worker has a core of its own where the system allows that: a client that shares one with it would wait behind it for
+//! as long as the system's scheduler says, some milliseconds, which is nothing that a gateway can help.
+//!
 //! In each round every misbehaviour once, each between two quiet phases, so that what else the machine does hits quiet and
 //! disturbed phases alike. Compared are the medians over the rounds.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::process;
 use std::time::Duration;
 
 use gateway_tests::{Setup, guests};
@@ -15,6 +20,7 @@ use crate::paced::{Pace, join};
 use crate::rig::arguments::Arguments;
 use crate::rig::child::Child;
 use crate::rig::clients::get;
+use crate::rig::core;
 use crate::rig::report::median;
 use crate::verdict::Verdict;
 
@@ -56,10 +62,12 @@ struct Phases {
 pub(crate) fn run(arguments: &Arguments) -> io::Result<Verdict> {
     let rounds = arguments.rounds(3, 1);
     let during = Duration::from_secs(if arguments.is_quick { 1 } else { 4 });
+    let mut is_pinned = core::choose(core::OF_LOAD, process::id());
     let upstream = Child::service("upstream", &[])?;
     let setup = setup(&format!("http://{}", upstream.addresses[0]));
     setup.write();
     let gateway = Child::gateway(&setup.file())?;
+    is_pinned &= core::choose(core::OF_MEASURED, worker_of(gateway.id())?);
     let address = gateway.addresses[0];
     let stage = |connections, per_second| Stage {
         address,
@@ -75,8 +83,13 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<Verdict> {
     let before = resident_mib(gateway.id())?;
     forget_peak(gateway.id())?;
     let mut verdict = Verdict::of(format!(
-        "A good route and misbehaving routes, each at {} requests/s, on one worker; {rounds} rounds, phases of {during:?}.",
-        BAD_PER_SECOND.unwrap_or_default()
+        "A good route and misbehaving routes, each at {} requests/s, on one worker{}; {rounds} rounds, phases of {during:?}.",
+        BAD_PER_SECOND.unwrap_or_default(),
+        if is_pinned {
+            " with a core of its own"
+        } else {
+            ""
+        }
     ));
     for (load, connections, per_second) in GOOD {
         let stage = stage(connections, per_second);
@@ -103,6 +116,18 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<Verdict> {
         "MiB",
     );
     Ok(verdict)
+}
+
+/// The thread that is a gateway's only worker.
+fn worker_of(gateway: u32) -> io::Result<u32> {
+    let folder = format!("/proc/{gateway}/task");
+    for thread in fs::read_dir(&folder)? {
+        let thread = thread?.file_name().to_string_lossy().into_owned();
+        if fs::read_to_string(format!("{folder}/{thread}/comm"))?.trim_end() == "worker-0" {
+            return thread.parse().map_err(io::Error::other);
+        }
+    }
+    Err(io::Error::other("the gateway has no thread worker-0"))
 }
 
 /// Each misbehaving route alone, then all together.

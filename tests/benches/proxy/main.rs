@@ -11,13 +11,12 @@
 //! differs. Leaves out: latency and throughput, which say more about the machine.
 
 mod bare;
-mod core;
 mod cpu;
 #[path = "../rig/mod.rs"]
 mod rig;
 
 use std::io;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -29,6 +28,7 @@ use cpu::CpuTime;
 use rig::arguments::Arguments;
 use rig::child::Child;
 use rig::clients::{Clients, get};
+use rig::core;
 use rig::report::{median, table};
 
 const CONNECTIONS: usize = 64;
@@ -106,15 +106,15 @@ struct Subject {
 impl Bench {
     fn start(arguments: &Arguments) -> io::Result<Self> {
         let runtime = Arc::new(Builder::new_current_thread().enable_all().build()?);
-        let mut is_pinned = core::choose(core::OF_LOAD);
+        let mut is_pinned = core::choose(core::OF_LOAD, process::id());
         let upstream = Child::service("upstream", &[])?;
         let to = upstream.addresses[0].to_string();
         let setup = setup(&format!("http://{to}"));
         setup.write();
-        is_pinned &= core::choose(core::OF_PROXIES);
+        is_pinned &= core::choose(core::OF_MEASURED, process::id());
         let bare = Child::service("bare", &[(bare::UPSTREAM, &to)])?;
         let gateway = Child::gateway(&setup.file())?;
-        is_pinned &= core::choose(core::OF_LOAD);
+        is_pinned &= core::choose(core::OF_LOAD, process::id());
         let wanted = |name: &str| name == BASE || arguments.wants(name);
         let subject = |(name, _, may_add_percent)| Subject {
             name,

@@ -8,6 +8,7 @@
 pub(crate) mod arguments;
 pub(crate) mod child;
 pub(crate) mod clients;
+pub(crate) mod core;
 pub(crate) mod report;
 pub(crate) mod upstream;
 
