@@ -1,7 +1,7 @@
 //! Which worker a thread is. Connections and plugin instances are kept per worker and never cross over; whatever keeps
 //! them holds one shard for each worker and picks its own by [`current`].
 //!
-//! Threads that are no worker (start-up, tests, the admin listener) use shard 0.
+//! The control thread has the last shard; threads that are no worker otherwise (start-up, tests) use shard 0.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
 //! Edits of the response that a request hook orders: at their place of the chain, checked at once, bounded.
 
-use gateway_tests::{Reply, Setup, Upstream};
+use gateway_tests::{Reply, Setup, Upstream, post};
 
 use crate::output::edited;
 
@@ -112,5 +112,25 @@ fn a_response_without_room_for_edits_is_a_fault() {
             (status, None),
             "{policy}"
         );
+    }
+}
+
+#[test]
+fn a_plugin_that_stops_the_request_itself_is_not_passed_on_the_way_back() {
+    let up = Upstream::echo();
+    let outer =
+        "{ hook = \"request\", act = { later = [{ name = \"x-outer\", value = \"yes\" }] } }";
+    let later =
+        "{ hook = \"request\", act = { later = [{ name = \"x-inner\", value = \"yes\" }] } }";
+    let stop = "{ hook = \"request-whole\", act = { respond = { status = 418 } } }";
+    for plugins in ["\"inner\"", "\"outer\", \"inner\""] {
+        let gateway = Setup::to(&up, &format!("plugins = [{plugins}]"))
+            .acts("outer", outer)
+            .acts("inner", &format!("{later}, {stop}"))
+            .start();
+        let answer = gateway.send(&post("/", "hello"));
+        assert_eq!((answer.status, answer.header("x-inner")), (418, None));
+        let is_outer = plugins.contains("outer");
+        assert_eq!(answer.header("x-outer").is_some(), is_outer);
     }
 }

@@ -83,7 +83,7 @@ pub struct Run {
     /// What places want done to the response when it passes them, in the order of the places.
     pub(super) later: Vec<(usize, Arc<Changes>)>,
     hurry: Hurry,
-    /// When the last request hook ended, if one ran.
+    /// When the request had passed the chain, if that has plugins.
     pub(super) ended: Option<Instant>,
 }
 
@@ -104,7 +104,7 @@ impl Run {
         self.request.as_ref()
     }
 
-    /// When the last request hook ended, if one ran.
+    /// When the request had passed the chain, if that has plugins.
     #[must_use]
     pub fn ended(&self) -> Option<Instant> {
         self.ended
@@ -222,6 +222,9 @@ impl Chain {
         if request.is_none() && run.later.is_empty() {
             return response;
         }
+        // A plugin that let the head pass and then stopped the request has not been passed.
+        let passed = run.later.partition_point(|(place, _)| *place < run.reached);
+        run.later.truncate(passed);
         let mut now = None;
         for slot in (0..run.reached).rev() {
             let pool = &self.pools[slot];

@@ -11,7 +11,7 @@ use super::head::{Changes, check_attribute};
 use super::host::{Access, Scene};
 
 /// Presets of one instance.
-const MAX_PRESETS: usize = 1_024;
+const MAX_PRESETS: usize = 512;
 /// Bytes of all presets of one instance, with [`PART_BYTES`] for each edit and attribute.
 const MAX_PRESET_BYTES: usize = 256 * 1024;
 /// What an edit or attribute takes beside its text.

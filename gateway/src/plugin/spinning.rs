@@ -73,3 +73,43 @@ impl Drop for Spinning {
         SPINNING.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn between_two_slices_all_others_have_had_their_turn() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        let looks = Rc::new(Cell::new(0));
+        let slices = Rc::new(RefCell::new(Vec::new()));
+        let tasks = tokio::task::LocalSet::new();
+        for guest in 0..4 {
+            let (looks, slices) = (Rc::clone(&looks), Rc::clone(&slices));
+            tasks.spawn_local(async move {
+                let spinning = Spinning::begin();
+                for _ in 0..20 {
+                    spinning.pause().await;
+                    slices.borrow_mut().push((guest, looks.get()));
+                }
+            });
+        }
+        // Somebody else on the worker: it runs once between two looks at the sockets.
+        runtime.block_on(tasks.run_until(async {
+            while slices.borrow().len() < 80 {
+                tokio::task::yield_now().await;
+                looks.set(looks.get() + 1);
+            }
+        }));
+        let slices = slices.borrow();
+        for pair in slices.windows(2) {
+            assert!(pair[0].1 < pair[1].1, "{slices:?}");
+            assert_ne!(pair[0].0, pair[1].0, "in turn: {slices:?}");
+        }
+        assert_eq!(tick(), TICK, "nobody spins any more");
+    }
+}

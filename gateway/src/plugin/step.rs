@@ -27,7 +27,7 @@ pub(super) enum Step<T> {
     Respond(Response),
 }
 
-/// The request passes one plugin: its head, which the run has, and its body.
+/// The request passes one plugin: its head, which the run has, and its body. `now` is the time, before and after.
 pub(super) async fn request_step(
     run: &mut Run,
     slot: usize,
@@ -58,12 +58,15 @@ pub(super) async fn request_step(
     let interest = run.interests[slot];
     if interest.wants(Interest::REQUEST_WHOLE) {
         // Rare and large, so kept out of every request's future.
-        return Box::pin(request_whole(run, slot, pool, body)).await;
+        let step = Box::pin(request_whole(run, slot, pool, body)).await;
+        *now = Instant::now();
+        return step;
     }
     if interest.wants(Interest::REQUEST_CHUNKS)
         && !http_body::Body::is_end_stream(&body)
         && let Some(lease) = settle(pool, pool.lease(Hook::RequestBody).await)?
     {
+        *now = Instant::now();
         let seen = scene(run.head(), Access::Read, None, slot);
         drop_length(run);
         body = wrap(lease, seen, Side::Request, body);
@@ -169,11 +172,14 @@ pub(super) async fn response_step(
         return Ok(response);
     }
     if interest.wants(Interest::RESPONSE_WHOLE) {
-        return Box::pin(response_whole(slot, pool, request, response)).await;
+        let step = Box::pin(response_whole(slot, pool, request, response)).await;
+        *now = Instant::now();
+        return step;
     }
     if interest.wants(Interest::RESPONSE_CHUNKS)
         && let Some(lease) = settle(pool, pool.lease(Hook::ResponseBody).await)?
     {
+        *now = Instant::now();
         Arc::make_mut(&mut response.head)
             .headers
             .remove(header::CONTENT_LENGTH);

@@ -109,7 +109,7 @@ impl Scene {
 pub(super) struct Budget {
     pub(super) host_calls: u32,
     pub(super) fetches: u32,
-    /// CPU time, and what of it was used: whole ticks, of the length that they had.
+    /// CPU time, and what of it was used.
     pub(super) time: Duration,
     pub(super) used_time: Duration,
     pub(super) spinning: Option<Spinning>,

@@ -2,7 +2,7 @@
 
 use wasmtime::component::{LinkerInstance, Resource};
 
-use super::super::answer::{Draft, Refusal};
+use super::super::answer::{Answer, Draft, Refusal};
 use super::super::bindings::{EditError, Head, LocalResponse};
 use super::super::chain::Response;
 use super::{Ctx, Host, enter, scene_of};
@@ -11,14 +11,27 @@ pub(super) fn link(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()>
     types.func_wrap(
         "[method]request.respond",
         |mut store: Ctx<'_>, (_, local): (Resource<Head>, LocalResponse)| {
-            if !enter(&mut store)?.may_answer() {
-                return Ok((Err(EditError::ReadOnly),));
+            let done = respond(&mut store, local);
+            if let Err(error) = &done {
+                // The guest's call ends here, and it meant to stop the exchange.
+                let refused = Answer::Refused(format!("{error:#}"));
+                scene_of(store.data_mut().scene.as_mut())?.orders().answer = refused;
             }
-            let made = make(&store, local)?;
-            let scene = scene_of(store.data_mut().scene.as_mut())?;
-            Ok((scene.orders().answer.give(made),))
+            done
         },
     )
+}
+
+fn respond(
+    store: &mut Ctx<'_>,
+    local: LocalResponse,
+) -> wasmtime::Result<(Result<(), EditError>,)> {
+    if !enter(store)?.may_answer() {
+        return Ok((Err(EditError::ReadOnly),));
+    }
+    let made = make(store, local)?;
+    let scene = scene_of(store.data_mut().scene.as_mut())?;
+    Ok((scene.orders().answer.give(made),))
 }
 
 /// The inner result is for the guest, the outer one ends its call.
