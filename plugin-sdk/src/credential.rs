@@ -4,6 +4,8 @@
 //! taken off, and a place with two credentials is refused, since the upstream might read the other one. Leaves out:
 //! forms in a body (RFC 6750 section 2.2), which would hold back every request with a form.
 
+use std::fmt;
+
 use crate::{Edit, EditError, Request, header, query};
 
 /// The places, in the order in which they are looked at.
@@ -70,6 +72,7 @@ pub enum Place {
 
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// No place has one.
     Missing,
@@ -78,6 +81,18 @@ pub enum Error {
     /// It is not UTF-8.
     Malformed,
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Missing => "the request has no credential",
+            Self::Repeated => "the request has more than one credential in one place",
+            Self::Malformed => "the credential is not UTF-8",
+        })
+    }
+}
+
+impl std::error::Error for Error {}
 
 impl Places {
     /// A header field with the scheme `Bearer`, then a cookie and a query parameter. In `authorization` other schemes
@@ -128,7 +143,9 @@ impl Places {
         if let Some(name) = &self.cookie {
             let cookies = cookies(request);
             if let Some(pair) = only(cookie_pairs(&cookies, name, Wanted::Named))? {
-                let value = pair.split_once('=').map_or("", |(_, value)| value.trim());
+                let value = pair.splitn(2, |byte| *byte == b'=').nth(1);
+                let value = str::from_utf8(value.unwrap_or_default());
+                let value = value.map_err(|_| Error::Malformed)?.trim();
                 return Ok(Credential {
                     text: value.trim_matches('"').to_owned(),
                     place: Place::Cookie,
@@ -155,10 +172,15 @@ impl Places {
         };
         let value = String::from_utf8(value).map_err(|_| Error::Malformed)?;
         let value = value.trim();
-        // RFC 9110 11.1: the scheme in any case.
-        match value.split_once([' ', '\t']) {
-            Some((scheme, credential)) if scheme.eq_ignore_ascii_case(self.scheme) => {
-                Ok(Some(credential.trim().to_owned()))
+        // RFC 9110 11.1: the scheme in any case. What begins like ours and goes on otherwise is no other scheme's either.
+        let end = value.find([' ', '\t', ',', ';', '=', '"']);
+        let (scheme, rest) = value.split_at(end.unwrap_or(value.len()));
+        match rest.trim_start() {
+            "" if scheme.eq_ignore_ascii_case(self.scheme) => Ok(None),
+            credential if scheme.eq_ignore_ascii_case(self.scheme) => {
+                let is_parted = rest.starts_with([' ', '\t']);
+                let credential = is_parted.then(|| credential.to_owned());
+                credential.ok_or(Error::Malformed).map(Some)
             }
             _ if self.header == header::AUTHORIZATION => Ok(None),
             _ => Ok(Some(value.to_owned())),
@@ -180,7 +202,7 @@ impl Places {
                 edits.push(if rest.is_empty() {
                     Edit::remove("cookie")
                 } else {
-                    Edit::set("cookie", rest.join("; "))
+                    Edit::set("cookie", rest.join(COOKIE_SEPARATOR))
                 });
             }
         }
@@ -206,14 +228,13 @@ fn only<T>(values: Vec<T>) -> Result<Option<T>, Error> {
     }
 }
 
-/// All cookies: HTTP/2 may split them over several fields (RFC 9113 8.2.3).
-fn cookies(request: &Request<'_>) -> String {
-    let fields = request.header_values("cookie");
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|field| String::from_utf8_lossy(field))
-        .collect();
-    fields.join("; ")
+/// What stands between two cookies (RFC 6265 4.2.1).
+const COOKIE_SEPARATOR: &[u8] = b"; ";
+
+/// All cookies: HTTP/2 may split them over several fields (RFC 9113 8.2.3). Bytes, since other cookies must pass as they
+/// are.
+fn cookies(request: &Request<'_>) -> Vec<u8> {
+    request.header_values("cookie").join(COOKIE_SEPARATOR)
 }
 
 /// Which cookies.
@@ -223,11 +244,14 @@ enum Wanted {
     Others,
 }
 
-fn cookie_pairs<'a>(cookies: &'a str, name: &str, wanted: Wanted) -> Vec<&'a str> {
-    let is_named = |pair: &str| pair.split_once('=').map_or(pair, |(key, _)| key).trim() == name;
+fn cookie_pairs<'a>(cookies: &'a [u8], name: &str, wanted: Wanted) -> Vec<&'a [u8]> {
+    let is_named = |pair: &[u8]| {
+        let key = pair.split(|byte| *byte == b'=').next();
+        key.unwrap_or_default().trim_ascii() == name.as_bytes()
+    };
     cookies
-        .split(';')
-        .map(str::trim)
+        .split(|byte| *byte == b';')
+        .map(<[u8]>::trim_ascii)
         .filter(|pair| !pair.is_empty() && is_named(pair) == (wanted == Wanted::Named))
         .collect()
 }
@@ -265,5 +289,21 @@ mod tests {
         assert!(find(own.clone(), &[b"a", b"a"]) == Err(Error::Repeated));
         assert!(find(own.clone(), &[b"\xff"]) == Err(Error::Malformed));
         assert!(find(own, &[]) == Err(Error::Missing));
+    }
+
+    #[test]
+    fn taking_a_cookie_off_leaves_the_bytes_of_others_alone() {
+        let places = Places::bearer(AUTHORIZATION, Some("session".to_owned()), None).unwrap();
+        let exchange = Exchange::get("/").header("cookie", b"a=\xff\xfe; session=t; \xe9=1");
+        let found = places.find(&exchange.request()).ok().unwrap();
+        assert_eq!((&*found.text, found.place), ("t", Place::Cookie));
+        let edits = places.strip(&mut exchange.request(), found.place).unwrap();
+        exchange.request().edit_headers(&edits).unwrap();
+        assert_eq!(
+            exchange.request().header_values("cookie"),
+            [b"a=\xff\xfe; \xe9=1"]
+        );
+        let exchange = Exchange::get("/").header("cookie", b"session=\xff");
+        assert!(places.find(&exchange.request()) == Err(Error::Malformed));
     }
 }

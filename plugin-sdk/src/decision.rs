@@ -10,6 +10,7 @@ use crate::{Edit, Header, Interest, LocalResponse, Request};
 
 /// What a hook on a head answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a decision is carried out only if the hook returns it"]
 pub enum Decision {
     /// Go on, with the interest that [`Plugin::interest`](crate::Plugin::interest) declared.
     Next,
@@ -24,6 +25,7 @@ pub enum Decision {
 
 /// What a hook on a whole body answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a decision is carried out only if the hook returns it"]
 pub enum BodyDecision {
     /// Let the body pass as it is.
     Pass,

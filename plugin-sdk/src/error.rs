@@ -12,12 +12,13 @@ use std::fmt;
 pub enum EditError {
     /// The name is not an RFC 9110 token.
     InvalidName,
-    /// The value holds CR, LF, NUL or another control byte, or is longer than the gateway allows.
+    /// The value holds CR, LF, NUL or another control byte, or it is a status outside of 200 to 599.
     InvalidValue,
     /// Framing, hop-by-hop or connection-level fields (`content-length`, `transfer-encoding`, `connection`, `upgrade`,
     /// `te`, `trailer`, `host`, ...) belong to the gateway.
     Forbidden,
-    /// The message would exceed the gateway's limit of header fields or header bytes.
+    /// It would exceed what the gateway allows: header fields or their bytes, the bytes of a path, query, state or
+    /// attribute.
     TooLarge,
     /// The message can no longer be changed, such as the request in a response hook.
     ReadOnly,
@@ -52,9 +53,7 @@ impl fmt::Display for EditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InvalidName => "this is no name of a header field",
-            Self::InvalidValue => {
-                "the value holds characters that can't stand there, or is too long"
-            }
+            Self::InvalidValue => "the value or status can't stand there",
             Self::Forbidden => "the header field or method belongs to the gateway",
             Self::TooLarge => "the message would be larger than the gateway allows",
             Self::ReadOnly => "the message can no longer be changed",

@@ -76,9 +76,11 @@ pub fn check_name(name: &str) -> Result<String, EditError> {
     }
 }
 
-/// Whether a field can have that value.
+/// Whether a field can have that value: no control bytes, and no white space at its ends, which would not be part of it
+/// for whoever reads it (RFC 9110 5.5).
 pub fn check_value(value: &[u8]) -> Result<(), EditError> {
-    if value.iter().copied().all(is_value_byte) {
+    let is_trimmed = value.trim_ascii().len() == value.len();
+    if is_trimmed && value.iter().copied().all(is_value_byte) {
         Ok(())
     } else {
         Err(EditError::InvalidValue)

@@ -207,7 +207,7 @@ pub use export::component;
 pub use hooks::{
     Fault, NoConfig, OnLog, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Plugin,
 };
-pub use message::{Request, Response};
+pub use message::{ATTRIBUTE_BYTES_MAX, Request, Response};
 pub use preset::Preset;
 pub use template::{Template, TemplateValues};
 pub use text::List;

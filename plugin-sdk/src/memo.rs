@@ -34,7 +34,7 @@ impl<K: Hash + Eq + Clone, V> Memo<K, V> {
     }
 
     /// Whether it remembers anything at all.
-    pub fn is_on(&self) -> bool {
+    pub fn remembers(&self) -> bool {
         self.size > 0
     }
 

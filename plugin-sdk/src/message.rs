@@ -6,6 +6,9 @@
 
 use crate::{Edit, EditError, Header, query, raw};
 
+/// Bytes of a shared attribute, name and value together: see [`Request::set_attribute`].
+pub const ATTRIBUTE_BYTES_MAX: usize = 4 << 10;
+
 /// The request of an exchange.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -118,7 +121,8 @@ impl Request<'_> {
         self.raw.attribute(name)
     }
 
-    /// Set a shared value: at most 64 of them, of at most 4 KiB. Possible in every hook, hence `&self`.
+    /// Set a shared value: at most 64 of them, of at most [`ATTRIBUTE_BYTES_MAX`] bytes with the name. Possible in every
+    /// hook, hence `&self`.
     pub fn set_attribute(&self, name: &str, value: &str) -> Result<(), EditError> {
         self.raw.set_attribute(name, value)
     }

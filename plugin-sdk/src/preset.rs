@@ -1,7 +1,8 @@
 //! [`Preset`]: edits and attributes that many exchanges get alike.
 //!
 //! Promises: what it does is what the calls would do that it stands for, in the order request, response, attributes; the
-//! gateway gets them once for each instance, and then only a number. Leaves out: what depends on the exchange.
+//! gateway gets them once for each instance, and then only a number; nothing happens unless the hook returns the decision.
+//! Leaves out: what depends on the exchange.
 //!
 //! ```
 //! use plugin_sdk::{Decision, Edit, Fault, NoConfig, OnRequest, Plugin, Preset, Request};
@@ -30,7 +31,7 @@
 //! # use plugin_sdk::testing::{Exchange, Harness};
 //! # let harness = Harness::<Stage>::new("")?;
 //! # let exchange = Exchange::get("/").response_header("server", "x");
-//! # harness.on_request(&exchange)?;
+//! # assert_eq!(harness.on_request(&exchange)?, Decision::Next);
 //! # assert_eq!(exchange.request().header_str("x-stage").as_deref(), Some("canary"));
 //! # assert_eq!(exchange.request().attribute("stage").as_deref(), Some("canary"));
 //! # assert_eq!(exchange.response().header("server"), None);
@@ -40,7 +41,7 @@
 use std::cell::Cell;
 
 use crate::bindings::imports::gateway::plugin::presets as contract;
-use crate::{Decision, Edit, EditError, Request};
+use crate::{Decision, Edit, EditError, Request, raw};
 
 /// What to do to an exchange, known before it comes.
 #[derive(Debug)]
@@ -55,10 +56,6 @@ enum Kept {
     /// Nobody has asked.
     Unknown,
     /// Under this number.
-    #[cfg_attr(
-        not(target_family = "wasm"),
-        expect(dead_code, reason = "native tests see what the calls do")
-    )]
     As(u32),
     /// It keeps no more of this instance.
     Not,
@@ -128,21 +125,15 @@ impl Preset {
         }
     }
 
-    #[cfg(target_family = "wasm")]
     fn prepare(&self) -> Result<Kept, EditError> {
         if self.is_empty() {
             return Ok(Kept::Not);
         }
-        match contract::prepare(&self.wire) {
+        match raw::presets::prepare(&self.wire) {
             Ok(number) => Ok(Kept::As(number)),
             Err(EditError::TooLarge) => Ok(Kept::Not),
             Err(error) => Err(error),
         }
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    fn prepare(&self) -> Result<Kept, EditError> {
-        Ok(Kept::Not)
     }
 
     /// The same, call by call.

@@ -86,8 +86,9 @@ pub struct TemplateValues<'t, 'r> {
 impl Template {
     /// Read a template.
     pub fn parse(text: &str) -> Result<Self, String> {
-        header::check_value(text.as_bytes())
-            .map_err(|_| "the value has control characters".to_owned())?;
+        header::check_value(text.as_bytes()).map_err(|_| {
+            "the value has control characters, or white space at its ends".to_owned()
+        })?;
         let mut pieces = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -135,7 +136,9 @@ impl Template {
                 Piece::Value(placeholder) => values.value(placeholder),
             });
         }
-        (!filled.is_empty() || self.0.is_empty()).then_some(filled)
+        // What a placeholder brought must not make the field one that can't be sent.
+        let filled = filled.trim_ascii();
+        (!filled.is_empty() || self.0.is_empty()).then(|| filled.to_vec())
     }
 }
 
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn bytes_that_can_not_stand_in_a_field_become_question_marks() {
         let exchange = Exchange::get("/").attribute("a", "b\r\nx-admin: 1\0\u{7f}é\t");
-        let expected = Some("b??x-admin: 1??é\t");
+        let expected = Some("b??x-admin: 1??é");
         assert_eq!(filled("${attribute.a}", &exchange).as_deref(), expected);
         let exchange = Exchange::get("/").header("x", b"\xff");
         let raw = template("${request.header.x}").fill(&exchange.request());

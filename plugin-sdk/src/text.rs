@@ -21,18 +21,18 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 ///     #[serde(default)]
 ///     methods: List<String>,
 /// }
-/// # struct Filter(Config);
-/// # impl Plugin for Filter {
+/// # struct Access(Config);
+/// # impl Plugin for Access {
 /// #     type Config = Config;
 /// #     fn new(config: Config) -> Result<Self, String> { Ok(Self(config)) }
 /// # }
-/// # impl OnRequest for Filter {
+/// # impl OnRequest for Access {
 /// #     fn on_request(&self, _: &mut Request) -> Result<Decision, Fault> { Ok(Decision::Next) }
 /// # }
-/// let filter = Harness::<Filter>::new(r#"clients = ["::1", "192.0.2.7"]"#)?;
-/// # let filter = &filter.plugin().0;
-/// assert_eq!((filter.clients.0.len(), filter.methods.0.len()), (2, 0));
-/// # let error = |config| Harness::<Filter>::new(config).err().unwrap_or_default();
+/// let access = Harness::<Access>::new(r#"clients = ["::1", "192.0.2.7"]"#)?;
+/// # let access = &access.plugin().0;
+/// assert_eq!((access.clients.0.len(), access.methods.0.len()), (2, 0));
+/// # let error = |config| Harness::<Access>::new(config).err().unwrap_or_default();
 /// assert_eq!(error("clients = 'nobody'"), "`clients`: invalid IP address syntax");
 /// # assert_eq!(error("clients = []"), "`clients`: expected a text or a list of texts, not empty");
 /// # assert_eq!(error("clients = ['']"), "`clients`: expected a text or a list of texts, not empty");

@@ -257,3 +257,24 @@ fn when_every_instance_is_busy_a_request_waits_its_time_and_no_longer() {
         gateway.get("/").status == 200
     });
 }
+
+#[test]
+fn what_a_skipped_call_has_noted_is_undone() {
+    let up = Upstream::echo();
+    let attribute =
+        "{ hook = \"request\", act = { attribute = { name = \"consumer\", value = \"admin\" } } }";
+    let state = "{ hook = \"request\", act = { state = \"kept\" } }";
+    let trap = "{ hook = \"request\", act = \"trap\" }";
+    let tell = "{ hook = \"request\", act = { reveal-attribute = \"consumer\" } }";
+    let gateway = Setup::to(&up, "plugins = [\"bad\", \"tell\"]")
+        .acts_with(
+            "bad",
+            &format!("{attribute}, {state}, {trap}"),
+            "on-fault = \"skip\"",
+        )
+        .acts("tell", tell)
+        .start();
+    let answer = gateway.get("/");
+    expect::ok(&answer);
+    assert_eq!(answer.echoed("x-attribute").as_deref(), Some("none"));
+}

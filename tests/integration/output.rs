@@ -68,6 +68,8 @@ fn a_bad_name_or_value_is_refused_and_changes_nothing() {
         pair("append", "x-kept", "a\rb"),
         pair("set", "x-kept", "a\0b"),
         pair("append", "x-kept", "\u{7f}"),
+        pair("set", "x-kept", " admin"),
+        pair("append", "x-kept", "admin\t"),
         pair("set", "", "v"),
         pair("set", "x kept", "v"),
         pair("append", "x-kept:", "v"),
@@ -80,7 +82,7 @@ fn a_bad_name_or_value_is_refused_and_changes_nothing() {
         expect::ok(&answer);
         assert_eq!(
             refused.matches("=invalid-value").count(),
-            5,
+            7,
             "{hook}: {refused}"
         );
         assert_eq!(

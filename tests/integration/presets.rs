@@ -157,12 +157,22 @@ fn a_plugin_with_more_presets_than_an_instance_may_have_works_all_the_same() {
 #[test]
 fn a_plugin_that_wants_to_answer_is_not_got_around_by_what_is_wrong_with_its_answer() {
     let up = Upstream::echo();
-    for act in ["\"respond-nothing\"", "{ respond-or-trap = 999 }"] {
+    for act in [
+        "\"respond-nothing\"",
+        "{ respond-or-trap = 999 }",
+        "{ respond-then-trap = 403 }",
+        // More than it may hand over.
+        "{ respond-with-flood = { count = 20, bytes = 60_000 } }",
+    ] {
         for hook in ["request", "request-whole", "response", "response-whole"] {
             for policy in ["deny", "skip"] {
                 let acts = format!("{{ hook = \"{hook}\", act = {act} }}");
                 let gateway = Setup::to(&up, "plugins = [\"p\"]")
-                    .acts_with("p", &acts, &format!("on-fault = \"{policy}\""))
+                    .acts_with(
+                        "p",
+                        &acts,
+                        &format!("on-fault = \"{policy}\"\nlimits.output = \"1MiB\""),
+                    )
                     .start();
                 let before = up.heads();
                 let answer = gateway.send(&post("/", "hello"));

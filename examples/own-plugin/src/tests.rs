@@ -27,9 +27,9 @@ fn a_client_with_such_a_name_is_turned_away() {
 #[test]
 fn the_response_says_how_long_it_took() {
     let (doorman, exchange) = (doorman(), Exchange::get("/"));
-    doorman.on_request(&exchange).unwrap();
+    assert_eq!(doorman.on_request(&exchange).unwrap(), Decision::Next);
     doorman.advance(Duration::from_micros(12_050));
-    doorman.on_response(&exchange).unwrap();
+    assert_eq!(doorman.on_response(&exchange).unwrap(), Decision::Next);
     let timing = exchange.response().header_str("server-timing");
     assert_eq!(timing.as_deref(), Some("upstream;dur=12.050"));
 }

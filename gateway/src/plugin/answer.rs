@@ -9,7 +9,9 @@ use http::{HeaderMap, StatusCode};
 
 use super::bindings::EditError;
 use super::chain::Response;
-use super::head::{Field, ResponseHead, append_header, final_status};
+use super::fault::Fault;
+use super::head::{Field, MAX_HEADERS, ResponseHead, append_header, final_status};
+use super::host::Scene;
 use crate::body::Body;
 
 /// Characters of a refused name that the log shows.
@@ -21,8 +23,8 @@ pub(super) enum Answer {
     /// Nothing.
     #[default]
     None,
-    /// Something that can't be sent; why.
-    Refused(String),
+    /// Something that can't be sent, or its hook did not come to an end after it; why.
+    Refused(Fault),
     /// This.
     Given(Box<Response>),
 }
@@ -36,10 +38,29 @@ impl Answer {
                 Ok(())
             }
             Err(refusal) => {
-                *self = Self::Refused(refusal.text);
+                *self = Self::Refused(Fault::Output(refusal.text));
                 Err(refusal.error)
             }
         }
+    }
+}
+
+/// A fault after a response was given, or refused, can't be skipped either.
+pub(super) fn stopped<D>(
+    result: Result<D, Fault>,
+    scene: &mut Scene,
+    respond: D,
+) -> Result<D, Fault> {
+    let Some(orders) = &mut scene.orders else {
+        return result;
+    };
+    match (result, &orders.answer) {
+        (Err(fault), Answer::Given(_)) => {
+            orders.answer = Answer::Refused(fault);
+            Ok(respond)
+        }
+        (Err(_), Answer::Refused(_)) => Ok(respond),
+        (result, _) => result,
     }
 }
 
@@ -56,7 +77,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// With that status, and room for so many fields.
+    /// With that status and so many fields.
     pub(super) fn new(status: u16, fields: usize) -> Result<Self, Refusal> {
         let Some(status) = final_status(status) else {
             return Err(Refusal {
@@ -64,7 +85,13 @@ impl Draft {
                 text: format!("answered with status {status}"),
             });
         };
-        let headers = HeaderMap::with_capacity(fields.min(64));
+        if fields > MAX_HEADERS {
+            return Err(Refusal {
+                error: EditError::TooLarge,
+                text: format!("answered with {fields} header fields"),
+            });
+        }
+        let headers = HeaderMap::with_capacity(fields);
         Ok(Self { status, headers })
     }
 

@@ -108,8 +108,8 @@ pub(super) struct GuestPreset {
 #[component(record)]
 pub(super) struct LocalResponse {
     pub(super) status: u16,
-    pub(super) headers: Vec<GuestHeader>,
-    pub(super) body: Vec<u8>,
+    pub(super) headers: WasmList<GuestHeader>,
+    pub(super) body: WasmList<u8>,
 }
 
 #[derive(ComponentType, Lift, Debug, Clone, Copy)]

@@ -19,7 +19,7 @@ use super::bindings::EditError;
 
 /// Header fields that a message may have after a plugin's edits: what may come from a client (`limits.headers` is at
 /// most 1,000) and some more. It also keeps far from the point (32,768) where a `HeaderMap` panics.
-const MAX_HEADERS: usize = 1_088;
+pub(super) const MAX_HEADERS: usize = 1_088;
 /// Bytes of all names and values after a plugin's edits: what upstreams and clients commonly accept.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Up to so many fields, a small one is added without summing up the others: it can't bring much on top of what came
@@ -70,7 +70,7 @@ pub struct Facts {
 }
 
 /// What plugins keep with an exchange.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Notes {
     attributes: Vec<(Arc<str>, Arc<str>)>,
     states: Vec<(usize, Bytes)>,
@@ -237,6 +237,10 @@ impl Field {
         // Before it is read and copied: no message has room for it.
         if value.len() > MAX_HEADER_BYTES {
             return Err(EditError::TooLarge);
+        }
+        // RFC 9110 5.5: white space around a value is not part of it, so the other side would read something else.
+        if value.trim_ascii().len() < value.len() {
+            return Err(EditError::InvalidValue);
         }
         let value = HeaderValue::from_bytes(value).map_err(|_| EditError::InvalidValue)?;
         Ok(Self(name, value))

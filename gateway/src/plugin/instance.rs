@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wasmtime::component::{
@@ -19,6 +19,7 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use super::bindings::{BodyDecision, ChunkDecision, Head, LogEntry, WireDecision, WireInterest};
 use super::component::Loaded;
+use super::cpu::CpuClock;
 use super::fault::Fault;
 use super::host::{Entry, Host, Scene};
 use super::interest::Interest;
@@ -45,6 +46,7 @@ type InitFunc = TypedFunc<(String,), (Result<WireInterest, String>,)>;
 /// A guest and its store.
 pub(super) struct Instance {
     store: Store<Host>,
+    cpu: Arc<CpuClock>,
     hooks: Hooks,
     /// What the plugin declared at `init`.
     pub(super) declared: Interest,
@@ -92,11 +94,13 @@ impl Instance {
         config: &str,
     ) -> Result<Self, StartError> {
         let mut store = new_store(engine, entry);
+        let cpu = Arc::clone(&store.data().cpu);
+        cpu.begin(Instant::now());
         store.data_mut().begin(entry.limits.init_time);
         store.set_epoch_deadline(1);
         let made = {
             let making = pin!(loaded.pre.instantiate_async(&mut store));
-            within(entry.limits.wall_time, making).await
+            within(entry.limits.wall_time, pin!(cpu.count(making))).await
         };
         let instance = match made {
             Ok(Ok(instance)) => instance,
@@ -118,12 +122,18 @@ impl Instance {
             .map_err(contract)?;
         let mut instance = Self {
             store,
+            cpu,
             hooks,
             declared: Interest::NONE,
             calls_left: calls_of_a_life(),
         };
         let answer = instance
-            .call(&init, (config.to_owned(),), entry.limits.init_time)
+            .call(
+                &init,
+                (config.to_owned(),),
+                entry.limits.init_time,
+                Instant::now(),
+            )
             .await
             .map_err(StartError::Fault)?;
         let declared = answer.0.map_err(StartError::Refused)?;
@@ -142,13 +152,18 @@ impl Instance {
         scene.expect("it was staged, and host functions only borrow it")
     }
 
-    /// Call `handle` of `on-request` or `on-response` on the stage.
-    pub(super) async fn head(&mut self, side: Side) -> Result<WireDecision, Fault> {
+    /// Call `handle` of `on-request` or `on-response` on the stage; it has `started` then.
+    pub(super) async fn head(
+        &mut self,
+        side: Side,
+        started: Instant,
+    ) -> Result<WireDecision, Fault> {
         let time = self.time();
         let (answer,) = match (side, self.hooks.on_request, self.hooks.on_response) {
-            (Side::Request, Some(hook), _) => self.call(&hook, (request(),), time).await?,
+            (Side::Request, Some(hook), _) => self.call(&hook, (request(),), time, started).await?,
             (Side::Response, _, Some(hook)) => {
-                self.call(&hook, (request(), response()), time).await?
+                self.call(&hook, (request(), response()), time, started)
+                    .await?
             }
             _ => (WireDecision::Next,),
         };
@@ -164,16 +179,18 @@ impl Instance {
         side: Side,
         data: Bytes,
         end: bool,
+        started: Instant,
     ) -> Result<ChunkDecision, Fault> {
         let time = self.time();
         let hooks = (self.hooks.on_request_chunk, self.hooks.on_response_chunk);
         let (answer,) = match (side, hooks) {
             (Side::Request, (Some(hook), _)) => {
-                self.call(&hook, (request(), data, end), time).await?
+                self.call(&hook, (request(), data, end), time, started)
+                    .await?
             }
             (Side::Response, (_, Some(hook))) => {
                 let params = (request(), response(), data, end);
-                self.call(&hook, params, time).await?
+                self.call(&hook, params, time, started).await?
             }
             _ => (ChunkDecision::Pass,),
         };
@@ -181,14 +198,21 @@ impl Instance {
     }
 
     /// Call `whole` of `on-request-body` or `on-response-body` on the stage.
-    pub(super) async fn whole(&mut self, side: Side, body: Bytes) -> Result<BodyDecision, Fault> {
+    pub(super) async fn whole(
+        &mut self,
+        side: Side,
+        body: Bytes,
+        started: Instant,
+    ) -> Result<BodyDecision, Fault> {
         let time = self.time();
         let hooks = (self.hooks.on_request_whole, self.hooks.on_response_whole);
         let (answer,) = match (side, hooks) {
-            (Side::Request, (Some(hook), _)) => self.call(&hook, (request(), body), time).await?,
+            (Side::Request, (Some(hook), _)) => {
+                self.call(&hook, (request(), body), time, started).await?
+            }
             (Side::Response, (_, Some(hook))) => {
                 let params = (request(), response(), body);
-                self.call(&hook, params, time).await?
+                self.call(&hook, params, time, started).await?
             }
             _ => (BodyDecision::Pass,),
         };
@@ -196,11 +220,12 @@ impl Instance {
     }
 
     /// Call `handle` of `on-log` on the stage.
-    pub(super) async fn log(&mut self, entry: LogEntry) -> Result<(), Fault> {
+    pub(super) async fn log(&mut self, entry: LogEntry, started: Instant) -> Result<(), Fault> {
         let Some(hook) = self.hooks.on_log else {
             return Ok(());
         };
-        self.call(&hook, (request(), entry), self.time()).await
+        self.call(&hook, (request(), entry), self.time(), started)
+            .await
     }
 
     /// Whether it has served long enough.
@@ -224,6 +249,7 @@ impl Instance {
         function: &TypedFunc<P, R>,
         params: P,
         time: Duration,
+        started: Instant,
     ) -> Result<R, Fault>
     where
         P: ComponentNamedList + Lower + Send + Sync,
@@ -231,13 +257,14 @@ impl Instance {
     {
         self.calls_left = self.calls_left.saturating_sub(1);
         self.store.data_mut().begin(time);
+        self.cpu.begin(started);
         self.store.set_epoch_deadline(1);
         let wall_time = self.store.data().entry.limits.wall_time;
         let answer = {
             let mut call = pin!(function.call_async(&mut self.store, params));
             match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
                 Poll::Ready(answer) => answer,
-                Poll::Pending => within(wall_time, call).await?,
+                Poll::Pending => within(wall_time, pin!(self.cpu.count(call))).await?,
             }
         };
         self.store.data_mut().budget.spinning = None;
@@ -292,16 +319,13 @@ fn new_store(engine: &Engine, entry: &Arc<Entry>) -> Store<Host> {
     store.set_hostcall_fuel(entry.limits.output_bytes);
     store.set_max_component_handles(MAX_HANDLES);
     store.epoch_deadline_callback(|mut store| {
-        let budget = &mut store.data_mut().budget;
-        // The first tick comes at any moment of it, so it does not count.
-        if let Some(spinning) = &budget.spinning {
-            budget.used_time += spinning.slice();
-        }
-        if budget.used_time >= budget.time {
+        let Host { budget, cpu, .. } = store.data_mut();
+        let used = cpu.lap();
+        if used >= budget.time {
             return Ok(UpdateDeadline::Interrupt);
         }
         let spinning = budget.spinning.get_or_insert_with(Spinning::begin);
-        Ok(UpdateDeadline::YieldCustom(1, spinning.pause()))
+        Ok(UpdateDeadline::YieldCustom(1, spinning.pause(used)))
     });
     store
 }
@@ -335,6 +359,7 @@ fn fault_of(store: &Store<Host>, error: &wasmtime::Error, time: Duration) -> Fau
             tracing::debug!(target: "plugin", plugin, "trap: {}", escape(&format!("{error:#}")));
             Fault::Trap(trap.to_string())
         }
-        None => Fault::Output(format!("{error:#}")),
+        // The cause alone: what else is in there are names that the guest chose.
+        None => Fault::Output(error.root_cause().to_string()),
     }
 }

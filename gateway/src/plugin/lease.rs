@@ -86,7 +86,7 @@ impl Lease {
         scene: Scene,
         now: &mut Instant,
     ) -> (Scene, Result<WireDecision, Fault>) {
-        let result = self.enter(scene).head(side).await;
+        let result = self.enter(scene).head(side, *now).await;
         let scene = self.leave(Hook::head(side), *now, result.as_ref().err());
         *now = self.ended.unwrap_or(*now);
         (scene, result)
@@ -101,7 +101,7 @@ impl Lease {
         end: bool,
     ) -> (Scene, Result<ChunkDecision, Fault>) {
         let started = Instant::now();
-        let result = self.enter(scene).chunk(side, data, end).await;
+        let result = self.enter(scene).chunk(side, data, end, started).await;
         let scene = self.leave(Hook::body(side), started, result.as_ref().err());
         (scene, result)
     }
@@ -114,7 +114,7 @@ impl Lease {
         body: Bytes,
     ) -> (Scene, Result<BodyDecision, Fault>) {
         let started = Instant::now();
-        let result = self.enter(scene).whole(side, body).await;
+        let result = self.enter(scene).whole(side, body, started).await;
         let scene = self.leave(Hook::body(side), started, result.as_ref().err());
         (scene, result)
     }
@@ -122,7 +122,7 @@ impl Lease {
     /// Call the hook on the end of an exchange.
     pub(super) async fn log(&mut self, scene: Scene, entry: LogEntry) -> Result<(), Fault> {
         let started = Instant::now();
-        let result = self.enter(scene).log(entry).await;
+        let result = self.enter(scene).log(entry, started).await;
         self.leave(Hook::Log, started, result.as_ref().err());
         result
     }

@@ -14,6 +14,7 @@ mod body;
 mod cache;
 mod chain;
 mod component;
+mod cpu;
 mod engine;
 mod fault;
 mod head;

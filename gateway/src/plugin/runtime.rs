@@ -220,10 +220,8 @@ impl Runtime {
             graveyard: self.graveyard.clone(),
         };
         let pool = Pool::new(parts).await.map_err(|error| match error {
-            StartError::Refused(text) => {
-                LoadError::Refused(crate::observe::escape::escape(&text).into_owned())
-            }
-            StartError::Fault(fault) => LoadError::Start(fault.to_string()),
+            StartError::Refused(text) => LoadError::Refused(escaped(&text)),
+            StartError::Fault(fault) => LoadError::Start(escaped(&fault.to_string())),
             StartError::Contract(text) => component_error(ComponentError::Contract(text)),
         })?;
         let pool = Arc::new(pool);
@@ -257,5 +255,10 @@ impl Runtime {
 }
 
 fn component_error(error: ComponentError) -> LoadError {
-    LoadError::Component(error.to_string())
+    LoadError::Component(escaped(&error.to_string()))
+}
+
+/// What a component says or is called is not for a terminal as it is.
+fn escaped(text: &str) -> String {
+    crate::observe::escape::escape(text).into_owned()
 }

@@ -1,20 +1,22 @@
 //! Keeping guests that compute for long from starving their neighbours.
 //!
 //! A guest that is still running at a tick spins: ticks are shorter from there on, and at each it yields. Promises: between two
-//! looks at a worker's sockets one slice of one spinning guest runs, however many there are, so that every other request waits
-//! for a slice at a time; and a worker that has nothing else to do gives all its time to them.
+//! looks at a worker's sockets one slice of one guest runs that has spun for long, however many there are, so that every other
+//! request waits for a slice at a time; one that is done after some slices waits for none of them; and a worker that has nothing
+//! else to do gives all its time to them.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::engine::{SHORT_TICK, TICK};
 use crate::worker;
+
+/// CPU time after which a spinning guest waits for its turn. Most of those that compute for more than a tick are done by then.
+const FREE_TIME: Duration = Duration::from_millis(2);
 
 /// Workers with a turn of their own; more share.
 const TURNS: usize = 64;
@@ -35,35 +37,27 @@ pub(super) fn tick() -> Duration {
 
 /// One spinning guest, counted until it ends.
 #[derive(Debug)]
-pub(super) struct Spinning {
-    /// When its slice began.
-    resumed: Arc<Mutex<Instant>>,
-}
+pub(super) struct Spinning(());
 
 impl Spinning {
     pub(super) fn begin() -> Self {
         SPINNING.fetch_add(1, Ordering::Relaxed);
-        Self {
-            resumed: Arc::new(Mutex::new(Instant::now())),
-        }
+        Self(())
     }
 
-    /// What the slice that ends now has taken: at most a tick, for the guest may have waited in a host call meanwhile.
-    pub(super) fn slice(&self) -> Duration {
-        self.resumed.lock().elapsed().min(tick())
-    }
-
-    /// What a guest waits for between two slices: its turn, and that all others have had theirs.
-    pub(super) fn pause(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let resumed = Arc::clone(&self.resumed);
+    /// What a guest that has used so much CPU time waits for between two slices: that all others have had their turn, and
+    /// after some slices also for its own.
+    pub(super) fn pause(&self, used: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             // Closed it is never.
-            let turn = TURN[worker::current() % TURNS].acquire().await;
+            let turn = match used < FREE_TIME {
+                true => None,
+                false => TURN[worker::current() % TURNS].acquire().await.ok(),
+            };
             // Tokio wakes who yields when it has looked at the sockets and queued whom they wake. One that is merely ready
             // again would be polled dozens of times before that. Whoever gets the turn next waits for the next look.
             tokio::task::yield_now().await;
             drop(turn);
-            *resumed.lock() = Instant::now();
         })
     }
 }
@@ -93,7 +87,7 @@ mod tests {
             tasks.spawn_local(async move {
                 let spinning = Spinning::begin();
                 for _ in 0..20 {
-                    spinning.pause().await;
+                    spinning.pause(FREE_TIME).await;
                     slices.borrow_mut().push((guest, looks.get()));
                 }
             });

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use http::{Method, StatusCode, header};
 
-use super::answer::Answer;
+use super::answer::{Answer, stopped};
 use super::bindings::{BodyDecision, WireDecision};
 use super::body::{Begun, CollectError, HookBody, Stage, Whole};
 use super::chain::{ChainError, Response, Run};
 use super::fault::Fault;
-use super::head::{Changes, RequestHead, ResponseHead};
+use super::head::{Changes, Notes, RequestHead, ResponseHead};
 use super::host::{Access, Orders, Scene};
 use super::instance::Side;
 use super::interest::Interest;
@@ -87,7 +87,10 @@ async fn request_whole(
     run.give_back(seen.request);
     match settle(pool, decision)? {
         Some(BodyDecision::Pass) => keep(run, slot, seen.orders, seen.preset),
-        None => run.request = original.or(run.request.take()),
+        None => {
+            run.later.retain(|(place, _)| *place != slot);
+            run.request = original.or(run.request.take());
+        }
         Some(BodyDecision::Replace(data)) => {
             keep(run, slot, seen.orders, seen.preset);
             whole.data = data.into();
@@ -281,8 +284,10 @@ async fn head_hook(
     };
     match lease {
         Ok(mut lease) => {
-            let (scene, result) = lease.head(side, scene, now).await;
-            let result = stopped(result, &scene, WireDecision::Respond);
+            let notes = notes_to_undo(pool, &scene);
+            let (mut scene, result) = lease.head(side, scene, now).await;
+            undo(notes, &scene, result.is_err());
+            let result = stopped(result, &mut scene, WireDecision::Respond);
             (scene, result)
         }
         Err(fault) => (scene, Err(fault)),
@@ -297,11 +302,24 @@ async fn whole_hook(
 ) -> (Scene, Result<BodyDecision, Fault>) {
     match pool.lease(Hook::body(side)).await {
         Ok(mut lease) => {
-            let (scene, result) = lease.whole(side, scene, whole.data.clone()).await;
-            let result = stopped(result, &scene, BodyDecision::Respond);
+            let notes = notes_to_undo(pool, &scene);
+            let (mut scene, result) = lease.whole(side, scene, whole.data.clone()).await;
+            undo(notes, &scene, result.is_err());
+            let result = stopped(result, &mut scene, BodyDecision::Respond);
             (scene, result)
         }
         Err(fault) => (scene, Err(fault)),
+    }
+}
+
+/// What the chain has noted, if the plugin is to be got around as if it were not there.
+fn notes_to_undo(pool: &Pool, scene: &Scene) -> Option<Notes> {
+    (pool.on_fault() == OnFault::Skip).then(|| scene.request.facts.notes.lock().clone())
+}
+
+fn undo(notes: Option<Notes>, scene: &Scene, is_faulty: bool) {
+    if let Some(notes) = notes.filter(|_| is_faulty) {
+        *scene.request.facts.notes.lock() = notes;
     }
 }
 
@@ -355,26 +373,16 @@ fn settle<T>(pool: &Arc<Pool>, result: Result<T, Fault>) -> Result<Option<T>, Ch
 /// The response that a hook has given. What is wrong with it is a fault, and one that can't be skipped: the plugin meant
 /// to stop the exchange here.
 fn respond(pool: &Arc<Pool>, orders: Option<Box<Orders>>) -> Result<Response, ChainError> {
-    let text = match orders.unwrap_or_default().answer {
+    let fault = match orders.unwrap_or_default().answer {
         Answer::Given(response) => return Ok(*response),
-        Answer::Refused(text) => text,
-        Answer::None => "answered `respond` without a response".into(),
+        Answer::Refused(fault) => fault,
+        Answer::None => Fault::Output("answered `respond` without a response".into()),
     };
-    let fault = Fault::Output(text);
     pool.report(&fault, Policy::Denied);
     Err(ChainError::Fault {
         plugin: pool.name().clone(),
         fault,
     })
-}
-
-/// A fault after a response that was refused can't be skipped either.
-fn stopped<D>(result: Result<D, Fault>, scene: &Scene, respond: D) -> Result<D, Fault> {
-    let answer = scene.orders.as_ref().map(|orders| &orders.answer);
-    match (result, answer) {
-        (Err(_), Some(Answer::Refused(_))) => Ok(respond),
-        (result, _) => result,
-    }
 }
 
 fn lost(pool: &Pool) -> ChainError {

@@ -8,6 +8,7 @@ use crate::bearer::{Kind, Refusal};
 
 /// Why a token is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
     /// It is too long, or no JWS in compact form with a JSON object in it, or its times are no numbers.
     Malformed,

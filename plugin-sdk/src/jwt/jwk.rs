@@ -7,7 +7,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use rsa::BoxedUint;
 use serde::Deserialize;
 
-use super::key::{Algorithm, Key, Verifier};
+use super::key::{Algorithm, Key, KeyKind};
 
 /// A key as it is written. Members that don't matter here are not looked at.
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ impl Jwk {
         self.algorithms(algorithm)?
             .into_iter()
             .filter(|algorithm| allowed.is_empty() || allowed.contains(algorithm))
-            .map(|algorithm| Ok(Key::new(kid.map(str::to_owned), self.verifier(algorithm)?)))
+            .map(|algorithm| Ok(Key::new(kid.map(str::to_owned), self.kind(algorithm)?)))
             .collect()
     }
 
@@ -77,13 +77,13 @@ impl Jwk {
         }
     }
 
-    fn verifier(&self, algorithm: Algorithm) -> Result<Verifier, String> {
+    fn kind(&self, algorithm: Algorithm) -> Result<KeyKind, String> {
         match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => {
                 let (n, e) = (number("n", &self.n)?, number("e", &self.e)?);
                 let key = rsa::PublicKey::new(n, e)
                     .map_err(|error| format!("`jwk` is no RSA key: {error}"))?;
-                Verifier::rsa(algorithm, key)
+                KeyKind::rsa(algorithm, key)
             }
             ("EC", Some("P-256")) => {
                 let (x, y) = (bytes("x", &self.x)?, bytes("y", &self.y)?);
@@ -91,7 +91,7 @@ impl Jwk {
                 let point = [&[4], &*x, &*y].concat();
                 let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point)
                     .map_err(|_| "`jwk` is no point on P-256".to_owned())?;
-                Verifier::ec(algorithm, key)
+                KeyKind::ec(algorithm, key)
             }
             ("OKP", Some("Ed25519")) => {
                 let key = bytes("x", &self.x)?
@@ -99,9 +99,9 @@ impl Jwk {
                     .ok()
                     .and_then(|x| ed25519_dalek::VerifyingKey::from_bytes(&x).ok())
                     .ok_or("`jwk` is no Ed25519 key")?;
-                Verifier::ed(algorithm, key)
+                KeyKind::ed(algorithm, key)
             }
-            ("oct", _) => Verifier::secret(algorithm, &bytes("k", &self.k)?),
+            ("oct", _) => KeyKind::secret(algorithm, &bytes("k", &self.k)?),
             _ => Err("the type or curve of `jwk` is not known".to_owned()),
         }
     }

@@ -22,6 +22,7 @@ pub(super) const NAMES: &str = "HS256, HS384, HS512, RS256, PS256, ES256 or EdDS
 
 /// A signature algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// HMAC with SHA-256.
     Hs256,
@@ -95,10 +96,11 @@ impl fmt::Display for Algorithm {
 pub struct Key {
     pub(super) kid: Option<String>,
     pub(super) algorithm: Algorithm,
-    verifier: Verifier,
+    kind: KeyKind,
 }
 
-pub(super) enum Verifier {
+/// What verifies, with all that it needs for it.
+pub(super) enum KeyKind {
     Hs256(Hmac<Sha256>),
     Hs384(Hmac<Sha384>),
     Hs512(Hmac<Sha512>),
@@ -108,7 +110,7 @@ pub(super) enum Verifier {
     EdDsa(EdKey),
 }
 
-impl Verifier {
+impl KeyKind {
     /// For an HMAC algorithm.
     pub(super) fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, String> {
         let least = algorithm.secret_bytes();
@@ -121,12 +123,12 @@ impl Verifier {
         if secret.len() < least {
             return Err(format!("the secret is shorter than {least} bytes"));
         }
-        let verifier = match algorithm {
+        let kind = match algorithm {
             Algorithm::Hs256 => Hmac::new_from_slice(secret).map(Self::Hs256),
             Algorithm::Hs384 => Hmac::new_from_slice(secret).map(Self::Hs384),
             _ => Hmac::new_from_slice(secret).map(Self::Hs512),
         };
-        verifier.map_err(|_| "the secret can't be used".to_owned())
+        kind.map_err(|_| "the secret can't be used".to_owned())
     }
 
     /// For RS256 or PS256.
@@ -169,32 +171,32 @@ fn mismatch(what: &str) -> String {
 }
 
 impl Key {
-    /// A key whose algorithm is the verifier's.
-    pub(super) fn new(kid: Option<String>, verifier: Verifier) -> Self {
-        let algorithm = match verifier {
-            Verifier::Hs256(_) => Algorithm::Hs256,
-            Verifier::Hs384(_) => Algorithm::Hs384,
-            Verifier::Hs512(_) => Algorithm::Hs512,
-            Verifier::Rs256(_) => Algorithm::Rs256,
-            Verifier::Ps256(_) => Algorithm::Ps256,
-            Verifier::Es256(_) => Algorithm::Es256,
-            Verifier::EdDsa(_) => Algorithm::EdDsa,
+    /// A key of that kind, which decides its algorithm.
+    pub(super) fn new(kid: Option<String>, kind: KeyKind) -> Self {
+        let algorithm = match kind {
+            KeyKind::Hs256(_) => Algorithm::Hs256,
+            KeyKind::Hs384(_) => Algorithm::Hs384,
+            KeyKind::Hs512(_) => Algorithm::Hs512,
+            KeyKind::Rs256(_) => Algorithm::Rs256,
+            KeyKind::Ps256(_) => Algorithm::Ps256,
+            KeyKind::Es256(_) => Algorithm::Es256,
+            KeyKind::EdDsa(_) => Algorithm::EdDsa,
         };
         Self {
             kid,
             algorithm,
-            verifier,
+            kind,
         }
     }
 
     /// A public key in PEM: `PUBLIC KEY` or `RSA PUBLIC KEY`.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, String> {
-        pem::verifier(algorithm, pem).map(|verifier| Self::new(None, verifier))
+        pem::kind(algorithm, pem).map(|kind| Self::new(None, kind))
     }
 
     /// A secret of at least 32, 48 or 64 bytes, for HS256, HS384 or HS512.
     pub fn from_secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, String> {
-        Verifier::secret(algorithm, secret).map(|verifier| Self::new(None, verifier))
+        KeyKind::secret(algorithm, secret).map(|kind| Self::new(None, kind))
     }
 
     /// With an id: it is not tried for tokens with another one.
@@ -215,18 +217,18 @@ impl Key {
 
     /// Whether it has made this signature of this message. In constant time for secrets.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        match &self.verifier {
-            Verifier::Hs256(mac) => check_mac(mac.clone(), message, signature),
-            Verifier::Hs384(mac) => check_mac(mac.clone(), message, signature),
-            Verifier::Hs512(mac) => check_mac(mac.clone(), message, signature),
-            Verifier::Rs256(key) => pkcs1v15::Signature::try_from(signature)
+        match &self.kind {
+            KeyKind::Hs256(mac) => check_mac(mac.clone(), message, signature),
+            KeyKind::Hs384(mac) => check_mac(mac.clone(), message, signature),
+            KeyKind::Hs512(mac) => check_mac(mac.clone(), message, signature),
+            KeyKind::Rs256(key) => pkcs1v15::Signature::try_from(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
-            Verifier::Ps256(key) => pss::Signature::try_from(signature)
+            KeyKind::Ps256(key) => pss::Signature::try_from(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
-            Verifier::Es256(key) => p256::ecdsa::Signature::from_slice(signature)
+            KeyKind::Es256(key) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             // Strict: signatures that some verifiers accept and others don't are refused.
-            Verifier::EdDsa(key) => ed25519_dalek::Signature::from_slice(signature)
+            KeyKind::EdDsa(key) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
         }
     }

@@ -54,14 +54,10 @@ impl KeySet {
         let keys = keys
             .filter_map(|value| serde_json::from_value::<Jwk>(value).ok())
             .filter(|jwk| !jwk.is_secret());
-        let keys: Self = keys
+        Ok(keys
             .filter_map(|jwk| jwk.keys(None, None, allowed).ok())
             .flatten()
-            .collect();
-        if keys.is_empty() {
-            return Err("it has no key that can be used".to_owned());
-        }
-        Ok(keys)
+            .collect())
     }
 
     /// Whether there is none.

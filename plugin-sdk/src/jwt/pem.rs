@@ -6,10 +6,10 @@
 use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use rsa::pkcs1::DecodeRsaPublicKey as _;
 
-use super::key::{Algorithm, Verifier};
+use super::key::{Algorithm, KeyKind};
 
 /// The key in a PEM text, for that algorithm.
-pub(super) fn verifier(algorithm: Algorithm, pem: &str) -> Result<Verifier, String> {
+pub(super) fn kind(algorithm: Algorithm, pem: &str) -> Result<KeyKind, String> {
     let pem = pem.trim();
     let label = pem
         .strip_prefix("-----BEGIN ")
@@ -28,20 +28,20 @@ pub(super) fn verifier(algorithm: Algorithm, pem: &str) -> Result<Verifier, Stri
         }
         _ => return Err("`pem` is no text that begins with -----BEGIN PUBLIC KEY-----".to_owned()),
     }
-    let verifier = match algorithm {
+    let kind = match algorithm {
         Algorithm::Rs256 | Algorithm::Ps256 => rsa::PublicKey::from_public_key_pem(pem)
             .ok()
             .or_else(|| rsa::PublicKey::from_pkcs1_pem(pem).ok())
-            .map(|key| Verifier::rsa(algorithm, key)),
+            .map(|key| KeyKind::rsa(algorithm, key)),
         Algorithm::Es256 => p256::ecdsa::VerifyingKey::from_public_key_pem(pem)
             .ok()
-            .map(|key| Verifier::ec(algorithm, key)),
+            .map(|key| KeyKind::ec(algorithm, key)),
         Algorithm::EdDsa => ed25519_dalek::VerifyingKey::from_public_key_pem(pem)
             .ok()
-            .map(|key| Verifier::ed(algorithm, key)),
+            .map(|key| KeyKind::ed(algorithm, key)),
         Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => {
             return Err("this algorithm takes a `secret`, not a public key".to_owned());
         }
     };
-    verifier.unwrap_or_else(|| Err("`pem` holds no public key that fits this algorithm".to_owned()))
+    kind.unwrap_or_else(|| Err("`pem` holds no public key that fits this algorithm".to_owned()))
 }

@@ -153,6 +153,8 @@ fn holds(claim: &Value, text: &str) -> bool {
             .is_some_and(|elements| elements.iter().any(|it| it == text))
 }
 
+const EXPECTED: &str = "expected names of claims, or a table from names to values, not empty";
+
 impl<'de> Deserialize<'de> for RequiredClaims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let named = |name: Value| match name {
@@ -162,19 +164,22 @@ impl<'de> Deserialize<'de> for RequiredClaims {
             }),
             _ => None,
         };
-        let with_values = |(name, value): (String, Value)| match value {
-            Value::Array(values) => RequiredClaim { name, values },
-            value => RequiredClaim {
-                name,
-                values: vec![value],
-            },
+        // Without values any would do, which nobody means who writes a list of them.
+        let with_values = |(name, value): (String, Value)| {
+            let values = match value {
+                Value::Array(values) => values,
+                value => vec![value],
+            };
+            (!name.is_empty() && !values.is_empty()).then_some(RequiredClaim { name, values })
         };
         let claims = match Value::deserialize(deserializer)? {
             Value::Array(names) if !names.is_empty() => names.into_iter().map(named).collect(),
-            Value::Object(table) => Some(table.into_iter().map(with_values).collect()),
+            Value::Object(table) if !table.is_empty() => {
+                table.into_iter().map(with_values).collect()
+            }
             name => named(name).map(|claim| vec![claim]),
         };
-        let claims = claims.ok_or_else(|| D::Error::custom("expected names of claims, or a table"));
+        let claims = claims.ok_or_else(|| D::Error::custom(EXPECTED));
         claims.map(Self)
     }
 }

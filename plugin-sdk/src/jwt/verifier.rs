@@ -76,7 +76,7 @@ impl<T: Clone> Verifier<T> {
             return Err(Error::Malformed.into());
         }
         let now = clock::now();
-        let is_remembering = self.memo.borrow().is_on();
+        let is_remembering = self.memo.borrow().remembers();
         let digest = is_remembering.then(|| Sha256::digest(token).into());
         if let Some(digest) = &digest
             && let Some(known) = self.remembered(digest, now)?

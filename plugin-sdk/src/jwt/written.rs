@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::jwk::Jwk;
-use super::key::{NAMES, Verifier};
+use super::key::{KeyKind, NAMES};
 use super::{Algorithm, Key, KeySet, pem};
 
 impl<'de> Deserialize<'de> for KeySet {
@@ -75,23 +75,23 @@ impl Written {
             None => None,
         };
         let needed = || algorithm.ok_or_else(|| format!("`alg` is missing: {NAMES}"));
-        let verifier = match (&self.pem, &self.secret, &self.secret_base64, &self.jwk) {
-            (Some(pem), None, None, None) => pem::verifier(needed()?, pem)?,
+        let kind = match (&self.pem, &self.secret, &self.secret_base64, &self.jwk) {
+            (Some(pem), None, None, None) => pem::kind(needed()?, pem)?,
             (None, Some(secret), None, None) => {
-                Verifier::secret(needed()?, secret_text("secret", secret)?.as_bytes())?
+                KeyKind::secret(needed()?, secret_text("secret", secret)?.as_bytes())?
             }
             (None, None, Some(secret), None) => {
                 let text = secret_text("secret-base64", secret)?;
                 let bytes = Base64::decode_vec(text)
                     .map_err(|_| "`secret-base64` is not base64 with padding".to_owned())?;
-                Verifier::secret(needed()?, &bytes)?
+                KeyKind::secret(needed()?, &bytes)?
             }
             (None, None, None, Some(jwk)) => return self.load_jwk(jwk, algorithm),
             _ => {
                 return Err("expected one of `pem`, `secret`, `secret-base64` and `jwk`".to_owned());
             }
         };
-        Ok(vec![Key::new(self.kid.clone(), verifier)])
+        Ok(vec![Key::new(self.kid.clone(), kind)])
     }
 
     /// A table, or the JSON text of one, as a file holds it.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::LogRecord;
+use super::presets::Presets;
 use crate::http_client::{Error as FetchError, HttpRequest, HttpResponse};
 
 /// Bytes of a key.
@@ -28,6 +29,7 @@ pub(super) struct Host {
     pub(super) fetch: RefCell<Box<Fetch>>,
     pub(super) fetches: RefCell<Vec<HttpRequest>>,
     pub(super) are_stores_lost: Cell<bool>,
+    pub(super) presets: RefCell<Presets>,
     values: RefCell<HashMap<String, Value>>,
     /// When each bucket is full again.
     buckets: RefCell<HashMap<(String, u64, u64, u64), Duration>>,
@@ -52,6 +54,7 @@ impl Host {
             })),
             fetches: RefCell::default(),
             are_stores_lost: Cell::new(false),
+            presets: RefCell::default(),
             values: RefCell::default(),
             buckets: RefCell::default(),
         }
@@ -89,7 +92,7 @@ pub(super) fn current() -> Option<Rc<Host>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-fn host() -> Rc<Host> {
+pub(super) fn host() -> Rc<Host> {
     current().expect(
         "host functions work inside the gateway, and inside hooks that a testing::Harness runs",
     )

@@ -7,14 +7,12 @@ use std::cell::RefCell;
 
 use super::fields::Fields;
 use crate::header::is_token;
-use crate::{Edit, EditError, Header};
+use crate::{ATTRIBUTE_BYTES_MAX, Edit, EditError, Header};
 
 /// Bytes that a plugin may put aside for one exchange.
 const STATE_BYTES_MAX: usize = 64 << 10;
 /// Attributes of one exchange.
 const ATTRIBUTES_MAX: usize = 64;
-/// Bytes of an attribute's name and value.
-const ATTRIBUTE_BYTES_MAX: usize = 4 << 10;
 /// Bytes of a path or query.
 const TARGET_BYTES_MAX: usize = 8 << 10;
 
@@ -143,14 +141,10 @@ impl Request {
     }
 
     pub(crate) fn set_attribute(&self, name: &str, value: &str) -> Result<(), EditError> {
-        if name.is_empty() {
-            return Err(EditError::InvalidName);
-        }
+        check_attribute(name, value)?;
         let attributes = &mut self.0.borrow_mut().attributes;
         let known = attributes.iter().position(|(known, _)| known == name);
-        if name.len() + value.len() > ATTRIBUTE_BYTES_MAX
-            || (known.is_none() && attributes.len() >= ATTRIBUTES_MAX)
-        {
+        if known.is_none() && attributes.len() >= ATTRIBUTES_MAX {
             return Err(EditError::TooLarge);
         }
         match known {
@@ -214,6 +208,17 @@ macro_rules! header_access {
 
 header_access!(Request);
 header_access!(Response);
+
+/// An attribute, but for the room that the exchange has.
+pub(super) fn check_attribute(name: &str, value: &str) -> Result<(), EditError> {
+    if name.is_empty() {
+        Err(EditError::InvalidName)
+    } else if name.len() + value.len() > ATTRIBUTE_BYTES_MAX {
+        Err(EditError::TooLarge)
+    } else {
+        Ok(())
+    }
+}
 
 /// A status that a plugin may choose.
 pub(super) fn check_status(status: u16) -> Result<(), EditError> {

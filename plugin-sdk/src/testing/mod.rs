@@ -31,6 +31,7 @@ mod exchange;
 mod fields;
 pub(crate) mod host;
 pub(crate) mod message;
+pub(crate) mod presets;
 
 use std::fmt;
 use std::rc::Rc;
@@ -132,9 +133,11 @@ impl<P: Plugin> Harness<P> {
 }
 
 impl<P: OnRequest> Harness<P> {
-    /// Run the request hook. What it wants done to the response is done to the exchange's response at once.
+    /// Run the request hook. What it wants done to the response is done to the exchange's response at once, and so is
+    /// all that a preset says, which makes [`Decision::Next`] of it.
     pub fn on_request(&self, exchange: &Exchange) -> Result<Decision, Fault> {
         let decision = self.run(|plugin| plugin.on_request(&mut exchange.request()));
+        let decision = decision.and_then(|it| self.host.apply_to_request(it, exchange));
         exchange.edit_response(matches!(
             decision,
             Ok(Decision::Next | Decision::NextWith(_))
@@ -167,9 +170,10 @@ impl<P: OnRequestBody> Harness<P> {
 }
 
 impl<P: OnResponse> Harness<P> {
-    /// Run the response hook.
+    /// Run the response hook. What a preset says of the response is done.
     pub fn on_response(&self, exchange: &Exchange) -> Result<Decision, Fault> {
         self.run(|plugin| plugin.on_response(&exchange.request(), &mut exchange.response()))
+            .and_then(|decision| self.host.apply_to_response(decision, exchange))
             .and_then(checked_head)
     }
 }

@@ -1,16 +1,17 @@
 //! Stock plugin `api-key`: who may pass, by a key in a header field or query parameter, and who that is.
 //!
 //! Promises: only a request with a known key passes, as the `consumer` attribute and consumer header say, whatever
-//! the client sent under that name; keys are kept as SHA-256 digests and compared in constant time, each with all.
-//! Leaves out: rights of consumers, expiry and rotation of keys (edit the configuration: it reloads).
+//! the client sent under that name, and no second key reaches the upstream. Keys are compared in constant time: one that
+//! was good before with itself, any other as a SHA-256 digest with all. Leaves out: rights of consumers, expiry of keys.
 
 use std::array::from_fn;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
 use plugin_sdk::{
-    Decision, Edit, Fault, Interest, LocalResponse, OnRequest, Plugin, Preset, Request, Table,
-    header, query,
+    ATTRIBUTE_BYTES_MAX, Decision, Edit, Fault, Interest, LocalResponse, OnRequest, Plugin, Preset,
+    Request, Table, header, query,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -60,9 +61,9 @@ pub struct ApiKey {
     query: Option<String>,
     forward_key: bool,
     consumers: Vec<Consumer>,
-    /// Good keys that were presented before, and their places in `consumers`: at most as many as there are keys. The
-    /// hash is keyed at random, so that the time of a lookup tells nothing, and it is far cheaper than a digest.
-    known: RefCell<HashMap<Vec<u8>, usize>>,
+    /// Good keys that were presented before, and their places in `consumers`: at most as many as there are keys. Found
+    /// by a hash that is keyed at random, since a map of keys would compare them in a time that tells how far they agree.
+    known: RefCell<HashMap<u64, (Vec<u8>, usize)>>,
     /// The good key that was presented last, since clients come in rows.
     last: RefCell<(Vec<u8>, usize)>,
 }
@@ -80,15 +81,13 @@ impl Plugin for ApiKey {
     type Config = Config;
 
     fn new(config: Config) -> Result<Self, String> {
-        let header = match (config.header, &config.query) {
+        let header = match (config.header.as_deref(), &config.query) {
             (None, Some(_)) => None,
-            (header, _) => Some(header.unwrap_or_else(|| DEFAULT_HEADER.to_owned())),
+            (name, _) => Some(checked_name("header", name.unwrap_or(DEFAULT_HEADER))?),
         };
-        let header = header.map(|name| checked_name("header", &name));
-        let header = header.transpose()?;
-        let consumer_header = config.consumer_header;
-        let consumer_header = consumer_header.unwrap_or_else(|| DEFAULT_CONSUMER_HEADER.to_owned());
-        let consumer_header = checked_name("consumer-header", &consumer_header)?;
+        let name = config.consumer_header.as_deref();
+        let name = name.unwrap_or(DEFAULT_CONSUMER_HEADER);
+        let consumer_header = checked_name("consumer-header", name)?;
         if header.as_ref() == Some(&consumer_header) {
             return Err("`consumer-header` and `header` are the same".to_owned());
         }
@@ -107,11 +106,10 @@ impl Plugin for ApiKey {
         if consumers.is_empty() {
             return Err("`keys` is empty: nobody could pass".to_owned());
         }
-        let (query, forward_key) = (config.query, config.forward_key);
         Ok(Self {
             header,
-            query,
-            forward_key,
+            query: config.query,
+            forward_key: config.forward_key,
             consumers,
             known: RefCell::default(),
             last: RefCell::default(),
@@ -125,14 +123,21 @@ impl Plugin for ApiKey {
 
 impl OnRequest for ApiKey {
     fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
-        let Some(key) = self.presented(request) else {
-            return Ok(refuse(request, "api-key-missing"));
+        let mut keys = self.presented(request);
+        let Some(key) = keys.pop() else {
+            return Ok(refuse(request, 401, "api-key-missing"));
         };
+        if !keys.is_empty() {
+            return Ok(refuse(request, 400, "api-key-repeated"));
+        }
         let Some(consumer) = self.consumer(&key) else {
-            return Ok(refuse(request, "api-key-unknown"));
+            return Ok(refuse(request, 401, "api-key-unknown"));
         };
-        if let (Some(name), false) = (&self.query, self.forward_key) {
-            strip_param(request, name)?;
+        if let (Some(name), false) = (&self.query, self.forward_key)
+            && let Some(query) = request.query()
+            && query::param(&query, name).is_some()
+        {
+            request.set_query(query::without_param(&query, name).as_deref())?;
         }
         Ok(consumer.preset.next(request)?)
     }
@@ -141,35 +146,43 @@ impl OnRequest for ApiKey {
 plugin_sdk::export!(ApiKey: OnRequest);
 
 impl ApiKey {
-    /// The key that the request brings: in the header field, or else in the query.
-    fn presented(&self, request: &Request) -> Option<Vec<u8>> {
-        let in_header = self.header.as_ref().and_then(|name| request.header(name));
-        in_header.or_else(|| Some(request.query_param(self.query.as_ref()?)?.into_bytes()))
+    /// All keys that the request brings; the upstream might believe another one than we do.
+    fn presented(&self, request: &Request) -> Vec<Vec<u8>> {
+        let name = self.header.as_ref();
+        let mut keys = name.map_or_else(Vec::new, |name| request.header_values(name));
+        if let Some((name, query)) = self.query.as_ref().zip(request.query()) {
+            let values = query.split('&').filter_map(|it| query::param(it, name));
+            keys.extend(values.map(String::into_bytes));
+        }
+        keys
     }
 
     /// A key that is not known yet is compared with every one, so that the time taken says nothing about which ones exist.
     fn consumer(&self, key: &[u8]) -> Option<&Consumer> {
-        if key.len() > KEY_BYTES_MAX {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return None;
         }
         if is_same(key, &self.last.borrow().0) {
             return self.consumers.get(self.last.borrow().1);
         }
-        if let Some(place) = self.known.borrow().get(key) {
-            *self.last.borrow_mut() = (key.to_vec(), *place);
-            return self.consumers.get(*place);
+        let hash = self.known.borrow().hasher().hash_one(key);
+        if let Some(known) = self.known.borrow().get(&hash)
+            && is_same(key, &known.0)
+        {
+            self.last.replace(known.clone());
+            return self.consumers.get(known.1);
         }
         let presented = digest(key);
         let mut found = None;
         for (place, consumer) in self.consumers.iter().enumerate() {
             let pairs = presented.iter().zip(&consumer.digest);
-            let difference = pairs.fold(0, |bits, (a, b)| bits | (a ^ b));
-            if std::hint::black_box(difference) == 0 {
+            if are_zero(pairs.map(|(a, b)| a ^ b)) {
                 found = Some(place);
             }
         }
         let place = found?;
-        self.known.borrow_mut().insert(key.to_vec(), place);
+        let mut known = self.known.borrow_mut();
+        known.insert(hash, (key.to_vec(), place));
         self.consumers.get(place)
     }
 }
@@ -177,27 +190,27 @@ impl ApiKey {
 /// In constant time for keys of one length. An empty key is nobody's.
 fn is_same(key: &[u8], other: &[u8]) -> bool {
     let pairs = key.iter().zip(other);
-    let difference = pairs.fold(0, |bits, (a, b)| bits | (a ^ b));
-    key.len() == other.len() && !key.is_empty() && std::hint::black_box(difference) == 0
+    key.len() == other.len() && !key.is_empty() && are_zero(pairs.map(|(a, b)| u64::from(a ^ b)))
 }
 
-fn refuse(request: &Request, reason: &str) -> Decision {
-    LocalResponse::failure(401, reason, request)
+/// In constant time.
+fn are_zero(differences: impl Iterator<Item = u64>) -> bool {
+    std::hint::black_box(differences.fold(0, |bits, difference| bits | difference)) == 0
+}
+
+fn refuse(request: &Request, status: u16, reason: &str) -> Decision {
+    LocalResponse::failure(status, reason, request)
         .header("www-authenticate", CHALLENGE)
         .into()
 }
 
 impl Consumer {
-    fn new(
-        key: &str,
-        name: &str,
-        consumer_header: &str,
-        stripped: Option<&str>,
-    ) -> Result<Self, String> {
+    fn new(key: &str, name: &str, field: &str, stripped: Option<&str>) -> Result<Self, String> {
         // The key itself is a secret and stays out of the messages.
-        if name.trim().is_empty() || header::check_value(name.as_bytes()).is_err() {
+        let is_long = "consumer".len() + name.len() > ATTRIBUTE_BYTES_MAX;
+        if name.trim().is_empty() || is_long || header::check_value(name.as_bytes()).is_err() {
             return Err(format!(
-                "`keys`: the consumer \"{name}\" can't stand in a header field"
+                "`keys`: the consumer \"{name}\" is too long or can't stand in a header field"
             ));
         }
         let digest = match key.strip_prefix(DIGEST_PREFIX) {
@@ -212,7 +225,7 @@ impl Consumer {
             None => digest(key.as_bytes()),
         };
         let preset = Preset::new()
-            .request([Edit::set(consumer_header, name)])
+            .request([Edit::set(field, name)])
             .request(stripped.map(Edit::remove))
             .attribute("consumer", name);
         Ok(Self { digest, preset })
@@ -221,17 +234,6 @@ impl Consumer {
 
 fn checked_name(key: &str, name: &str) -> Result<String, String> {
     header::check_name(name).map_err(|error| format!("`{key}`: \"{name}\": {error}"))
-}
-
-fn strip_param(request: &mut Request, name: &str) -> Result<(), Fault> {
-    let Some(before) = request.query() else {
-        return Ok(());
-    };
-    let after = query::without_param(&before, name);
-    if after.as_deref() != Some(&*before) {
-        request.set_query(after.as_deref())?;
-    }
-    Ok(())
 }
 
 fn digest(key: &[u8]) -> Digest {

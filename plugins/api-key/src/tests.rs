@@ -88,7 +88,7 @@ fn a_consumer_header_from_the_client_never_reaches_the_upstream() {
         .header("x-api-key", "other")
         .header("x-consumer", "alice");
     let exchange = exchange.header("X-Consumer", "root");
-    plain().on_request(&exchange).unwrap();
+    assert_eq!(plain().on_request(&exchange).unwrap(), Decision::Next);
     assert_eq!(exchange.request().header_values("x-consumer"), [b"bob"]);
 }
 
@@ -125,19 +125,71 @@ fn a_query_key_passes_and_only_it_is_taken_out_of_the_query() {
 }
 
 #[test]
-fn with_both_places_the_header_counts_and_both_are_cleaned() {
+fn with_both_places_each_will_do_and_is_cleaned() {
     let harness = harness("keys = { k = \"alice\" }\nheader = \"Authorization\"\nquery = \"key\"");
-    let exchange = Exchange::get("/?key=k").header("authorization", "wrong");
-    refused(harness.on_request(&exchange).unwrap());
-    let exchange = Exchange::get("/?key=other").header("authorization", "k");
-    assert_eq!(harness.on_request(&exchange).unwrap(), Decision::Next);
-    assert_eq!(
-        (
-            exchange.request().query(),
-            exchange.request().header("authorization")
-        ),
-        (None, None)
-    );
+    for exchange in [
+        Exchange::get("/?key=k"),
+        Exchange::get("/").header("authorization", "k"),
+    ] {
+        assert_eq!(harness.on_request(&exchange).unwrap(), Decision::Next);
+        let request = exchange.request();
+        assert_eq!(
+            (request.query(), request.header("authorization")),
+            (None, None)
+        );
+    }
+}
+
+#[test]
+fn two_keys_are_refused_wherever_they_are() {
+    for forward in [false, true] {
+        let harness = harness(&format!(
+            "keys = {{ k = 'alice' }}\nheader = 'x-key'\nquery = 'key'\nforward-key = {forward}"
+        ));
+        for exchange in [
+            Exchange::get("/").header("x-key", "k").header("X-Key", "x"),
+            Exchange::get("/").header("x-key", "x").header("x-key", "k"),
+            Exchange::get("/?key=x").header("x-key", "k"),
+            Exchange::get("/?key=k").header("x-key", "x"),
+            Exchange::get("/?key=k&k%65y=x"),
+            Exchange::get("/?key&key=k"),
+        ] {
+            let response = refused(harness.on_request(&exchange).unwrap());
+            assert_eq!(response.status, 400);
+            assert!(
+                response
+                    .body
+                    .starts_with(b"{\"error\": \"api-key-repeated\"")
+            );
+            assert_eq!(exchange.request().attribute("consumer"), None);
+        }
+    }
+}
+
+#[test]
+fn a_key_is_told_from_all_others_however_often_they_come() {
+    let harness = plain();
+    for _ in 0..3 {
+        for (key, consumer) in [
+            ("secret-1", Some("alice")),
+            ("other", Some("bob")),
+            ("secret-2", None),
+        ] {
+            let exchange = Exchange::get("/").header("x-api-key", key);
+            let passes = harness.on_request(&exchange).unwrap() == Decision::Next;
+            let is_as = exchange.request().attribute("consumer");
+            assert_eq!((passes, is_as.as_deref()), (consumer.is_some(), consumer));
+        }
+    }
+}
+
+#[test]
+fn a_consumer_is_as_long_as_an_attribute_may_be() {
+    let config = |bytes| format!("keys = {{ k = '{}' }}", "x".repeat(bytes));
+    assert!(Harness::<ApiKey>::new(&config(4_089)).is_err());
+    let exchange = Exchange::get("/").header("x-api-key", "k");
+    let decision = harness(&config(4_088)).on_request(&exchange);
+    assert_eq!(decision.unwrap(), Decision::Next);
 }
 
 #[test]
@@ -145,9 +197,11 @@ fn a_key_is_forwarded_only_on_demand() {
     let harness = harness(
         "keys = { k = \"alice\" }\nheader = \"x-key\"\nquery = \"key\"\nforward-key = true",
     );
-    let exchange = Exchange::get("/?key=k").header("x-key", "k");
+    let exchange = Exchange::get("/").header("x-key", "k");
     assert_eq!(harness.on_request(&exchange).unwrap(), Decision::Next);
     assert_eq!(exchange.request().header_str("x-key").as_deref(), Some("k"));
+    let exchange = Exchange::get("/?key=k");
+    assert_eq!(harness.on_request(&exchange).unwrap(), Decision::Next);
     assert_eq!(exchange.request().query().as_deref(), Some("key=k"));
 }
 

@@ -15,7 +15,8 @@ use plugin_sdk::header::{self, Name};
 use plugin_sdk::jwt::{Algorithm, Claims, KeySet, RequiredClaims, Rules, Verifier};
 use plugin_sdk::remote::{Remote, Source};
 use plugin_sdk::{
-    Decision, Edit, Fault, Interest, List, OnRequest, Plugin, Request, Table, duration,
+    ATTRIBUTE_BYTES_MAX, Decision, Edit, Fault, Interest, List, OnRequest, Plugin, Request, Table,
+    duration,
 };
 use serde::Deserialize;
 
@@ -26,8 +27,8 @@ mod tests;
 const CACHE_DEFAULT: usize = 256;
 /// Tokens that an instance may remember: with claims of the largest size they fill half of its memory.
 const CACHE_MAX: usize = 512;
-/// Bytes of the `consumer` attribute, which is what the gateway takes.
-const CONSUMER_BYTES_MAX: usize = 4 << 10;
+/// What the plugins behind this one and the log know a client by.
+const CONSUMER: &str = "consumer";
 /// A claim is needed in a header field or attribute and can't stand there.
 const UNFIT: Refusal = Refusal::new(
     Kind::Token,
@@ -145,7 +146,7 @@ impl OnRequest for Jwt {
         edits.extend(pass.edits);
         request.edit_headers(&edits)?;
         if let Some(consumer) = &pass.consumer {
-            request.set_attribute("consumer", consumer)?;
+            request.set_attribute(CONSUMER, consumer)?;
         }
         Ok(Decision::Next)
     }
@@ -173,7 +174,10 @@ impl Jwt {
             });
         }
         let consumer = claims.text(&self.consumer_claim).map(fit).transpose()?;
-        if consumer.as_deref().map_or(0, str::len) > CONSUMER_BYTES_MAX {
+        let bytes = consumer
+            .as_ref()
+            .map_or(0, |name| CONSUMER.len() + name.len());
+        if bytes > ATTRIBUTE_BYTES_MAX {
             return Err(UNFIT);
         }
         Ok(Pass { edits, consumer })

@@ -68,7 +68,7 @@ fn passing_responses_say_what_is_left_beside_the_upstream_s_own_limits() {
     let harness = harness("rate = 100\nper = '1m'\nname = 'minute'");
     let exchange = Exchange::get("/").response_header("ratelimit", "\"own\";r=1");
     assert!(passes(&harness, &exchange));
-    harness.on_response(&exchange).unwrap();
+    assert_eq!(harness.on_response(&exchange).unwrap(), Decision::Next);
     let values = |name| exchange.response().header_values(name);
     assert_eq!(
         values("ratelimit"),

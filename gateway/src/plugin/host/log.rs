@@ -17,10 +17,12 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         "write",
         |mut store: Ctx<'_>, (level, message, fields): (Level, String, Vec<(String, String)>)| {
             let host = charge(&mut store)?;
-            let bytes = message.len()
+            let fields = &fields[..fields.len().min(MAX_FIELDS)];
+            let bytes = LINE_BYTES
+                + written(&message)
                 + fields
                     .iter()
-                    .map(|(name, value)| name.len() + value.len())
+                    .map(|(name, value)| FIELD_BYTES + written(name) + written(value))
                     .sum::<usize>();
             let severity = severity(level);
             let spent = if host.entry.log_rate.allows(bytes) {
@@ -29,7 +31,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
                 Spent::Nothing
             };
             match spent {
-                Spent::Within => write(host, severity, &message, &fields),
+                Spent::Within => write(host, severity, &message, fields),
                 Spent::Exhausted => write(
                     host,
                     Severity::WARN,
@@ -43,11 +45,24 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     )?;
     log.func_wrap("access", |mut store: Ctx<'_>, (line,): (String,)| {
         let host = charge(&mut store)?;
-        if spend(&host.log_bytes, line.len()) == Spent::Within {
+        if spend(&host.log_bytes, 1 + written(&line)) == Spent::Within {
             host.entry.access_log.write(&line);
         }
         Ok(())
     })
+}
+
+/// Fields of a message; those beyond are left out.
+const MAX_FIELDS: usize = 64;
+/// What a message costs beside its texts: the time, the plugin, the route, the request's id.
+const LINE_BYTES: usize = 64;
+/// What a field costs beside its texts.
+const FIELD_BYTES: usize = 2;
+
+/// Bytes of a text as it is written: control bytes take more than one.
+fn written(text: &str) -> usize {
+    let controls = text.bytes().filter(u8::is_ascii_control).count();
+    text.len() + controls * 5
 }
 
 /// Bytes that one plugin may write to the log in a second, all its instances together: much for a person, little for a

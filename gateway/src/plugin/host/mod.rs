@@ -24,6 +24,7 @@ pub use http_client::{Fetch, FetchCall, FetchFailure, FetchReply};
 pub(super) use log::Rate as LogRate;
 
 use super::answer::Answer;
+use super::cpu::CpuClock;
 use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use super::fault::Fault;
 use super::head::{Changes, RequestHead, ResponseHead};
@@ -109,9 +110,8 @@ impl Scene {
 pub(super) struct Budget {
     pub(super) host_calls: u32,
     pub(super) fetches: u32,
-    /// CPU time, and what of it was used.
+    /// CPU time.
     pub(super) time: Duration,
-    pub(super) used_time: Duration,
     pub(super) spinning: Option<Spinning>,
 }
 
@@ -120,6 +120,7 @@ pub(super) struct Host {
     pub(super) entry: Arc<Entry>,
     pub(super) scene: Option<Scene>,
     pub(super) budget: Budget,
+    pub(super) cpu: Arc<CpuClock>,
     pub(super) memory: MemoryCap,
     /// Names of header fields that the guest has used.
     pub(super) names: Names,
@@ -159,9 +160,9 @@ impl Host {
                 host_calls: 0,
                 fetches: 0,
                 time: Duration::ZERO,
-                used_time: Duration::ZERO,
                 spinning: None,
             },
+            cpu: Arc::default(),
             memory: MemoryCap {
                 limit_bytes: entry.limits.memory_bytes,
                 ..MemoryCap::default()
@@ -181,7 +182,6 @@ impl Host {
             host_calls: limits.host_calls,
             fetches: limits.fetches,
             time,
-            used_time: Duration::ZERO,
             spinning: None,
         };
         self.log_bytes.store(limits.log_bytes, Ordering::Relaxed);

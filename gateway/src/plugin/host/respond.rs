@@ -3,18 +3,19 @@
 use wasmtime::component::{LinkerInstance, Resource};
 
 use super::super::answer::{Answer, Draft, Refusal};
-use super::super::bindings::{EditError, Head, LocalResponse};
+use super::super::bindings::{EditError, GuestHeader, Head, LocalResponse};
 use super::super::chain::Response;
+use super::super::fault::Fault;
 use super::{Ctx, Host, enter, scene_of};
 
 pub(super) fn link(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]request.respond",
         |mut store: Ctx<'_>, (_, local): (Resource<Head>, LocalResponse)| {
-            let done = respond(&mut store, local);
+            let done = respond(&mut store, &local);
             if let Err(error) = &done {
                 // The guest's call ends here, and it meant to stop the exchange.
-                let refused = Answer::Refused(format!("{error:#}"));
+                let refused = Answer::Refused(Fault::Output(format!("{error}")));
                 scene_of(store.data_mut().scene.as_mut())?.orders().answer = refused;
             }
             done
@@ -24,7 +25,7 @@ pub(super) fn link(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()>
 
 fn respond(
     store: &mut Ctx<'_>,
-    local: LocalResponse,
+    local: &LocalResponse,
 ) -> wasmtime::Result<(Result<(), EditError>,)> {
     if !enter(store)?.may_answer() {
         return Ok((Err(EditError::ReadOnly),));
@@ -34,17 +35,31 @@ fn respond(
     Ok((scene.orders().answer.give(made),))
 }
 
-/// The inner result is for the guest, the outer one ends its call.
-fn make(store: &Ctx<'_>, local: LocalResponse) -> wasmtime::Result<Result<Response, Refusal>> {
+/// The inner result is for the guest, the outer one ends its call. Lists are read where they lie, so that what is too much is
+/// found here and not before the call has come to be.
+fn make(store: &mut Ctx<'_>, local: &LocalResponse) -> wasmtime::Result<Result<Response, Refusal>> {
     let mut draft = match Draft::new(local.status, local.headers.len()) {
         Ok(draft) => draft,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    for header in &local.headers {
-        let name = header.name.to_str(store)?;
-        if let Err(refusal) = draft.append(&name, header.value.as_le_slice(store)) {
+    let headers = local.headers.iter(&mut *store)?;
+    let headers = headers.collect::<wasmtime::Result<Vec<GuestHeader>>>()?;
+    let body = local.body.as_le_slice(&*store);
+    let mut bytes = body.len();
+    for header in &headers {
+        let (name, value) = (
+            header.name.to_str(&*store)?,
+            header.value.as_le_slice(&*store),
+        );
+        bytes += name.len() + value.len();
+        if let Err(refusal) = draft.append(&name, value) {
             return Ok(Err(refusal));
         }
     }
-    Ok(Ok(draft.finish(local.body)))
+    if bytes > store.data().entry.limits.output_bytes {
+        return Err(wasmtime::Error::msg(
+            "a response of more than `limits.output`",
+        ));
+    }
+    Ok(Ok(draft.finish(body.to_vec())))
 }

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
 use super::super::bindings::{Edit, EditError, GuestHeader, Head, Header, names};
-use super::super::head::{self, Change, Field, RequestHead, ResponseHead};
+use super::super::head::{self, Change, Field, MAX_HEADERS, RequestHead, ResponseHead};
 use super::{Access, Ctx, Host, Scene, enter, respond, scene_of};
 
 type This = Resource<Head>;
@@ -219,12 +219,10 @@ fn link_header_reads(
         &format!("[method]{resource}.header-values"),
         move |mut store: Ctx<'_>, (_, name): (This, WasmStr)| {
             enter(&mut store)?;
-            let name = name.to_str(&store)?;
-            let values = headers(scene(&store)?, side)?.get_all(&*name);
-            let values: Vec<Vec<u8>> = values
-                .iter()
-                .map(|value| value.as_bytes().to_vec())
-                .collect();
+            let name = store.data().names.to_read(&name.to_str(&store)?);
+            let headers = headers(scene(&store)?, side)?;
+            let values = name.iter().flat_map(|name| headers.get_all(name));
+            let values: Vec<Vec<u8>> = values.map(|value| value.as_bytes().to_vec()).collect();
             Ok((values,))
         },
     )?;
@@ -275,6 +273,9 @@ fn link_header_edits(
         &format!("[method]{resource}.edit-headers"),
         move |mut store: Ctx<'_>, (_, edits): (This, Vec<Edit>)| {
             enter(&mut store)?;
+            if edits.len() > MAX_HEADERS {
+                return Ok((Err(EditError::TooLarge),));
+            }
             for edit in &edits {
                 let change = read_change(&store, edit)?;
                 let scene = scene_of(store.data_mut().scene.as_mut())?;

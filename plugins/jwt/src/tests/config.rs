@@ -145,6 +145,13 @@ fn a_wrong_table_is_refused() {
         ("leeway = '8000h'", "`leeway`"),
         ("required-claims = 7", "`required-claims`"),
         ("required-claims = ['']", "`required-claims`"),
+        ("required-claims = {}", "`required-claims`"),
+        ("required-claims = { tier = [] }", "`required-claims`"),
+        ("required-claims = { '' = 'gold' }", "`required-claims`"),
+        (
+            "required-claims = { tier = 'gold', scope = [] }",
+            "`required-claims`",
+        ),
         (
             "claims-to-headers = { sub = 'a b' }",
             "`claims-to-headers.sub`",

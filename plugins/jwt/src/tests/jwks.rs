@@ -192,7 +192,6 @@ fn old_keys_serve_while_the_service_is_down_and_it_is_asked_seldom() {
         Err(Error::Connect("refused".to_owned())),
         Ok(HttpResponse::new(500, "")),
         Ok(HttpResponse::new(200, "<html>")),
-        Ok(HttpResponse::new(200, r#"{"keys": []}"#)),
         Ok(HttpResponse::new(200, vec![b' '; 300 << 10])),
     ] {
         login.answers(down);
@@ -203,6 +202,22 @@ fn old_keys_serve_while_the_service_is_down_and_it_is_asked_seldom() {
             login.advance(2);
         }
         assert_eq!(login.fetches() - before, 2);
+    }
+    login.publishes(&["b"]);
+    login.advance(30);
+    assert!(login.passes("b"));
+}
+
+#[test]
+fn an_issuer_that_withdraws_all_its_keys_is_believed() {
+    let login = login("");
+    login.publishes(&["a"]);
+    assert!(login.passes("a"));
+    login.answers(Ok(HttpResponse::new(200, r#"{"keys": []}"#)));
+    login.advance(1_000);
+    for _ in 0..3 {
+        assert!(!login.passes("a"));
+        login.advance(10);
     }
     login.publishes(&["b"]);
     login.advance(30);

@@ -28,7 +28,7 @@ impl Stage<'_> {
 
     /// Tell what came out of an act, by a field that is expected to be accepted.
     pub(crate) fn tell(&self, name: &str, value: &str) {
-        self.note(name, self.append(name, value.as_bytes()));
+        self.note(name, self.append(name, value.trim().as_bytes()));
     }
 
     /// Note a refusal where a later hook can reveal it.

@@ -140,6 +140,8 @@ pub(crate) enum Act {
     Preset(Preset),
     /// Answer with the preset of that number, whether it is there or not.
     PresetNumber(u32),
+    /// Give a response with that status, then trap.
+    RespondThenTrap(u16),
     /// Answer `respond` without a response.
     RespondNothing,
     /// Answer with that status, and trap if the gateway refuses it.

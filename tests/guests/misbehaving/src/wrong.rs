@@ -58,16 +58,13 @@ pub(crate) fn act(stage: &Stage<'_>, act: &Act) -> Option<Outcome> {
         }
         Act::PresetNumber(number) => return Some(Outcome::Preset(*number)),
         Act::RespondNothing => return Some(Outcome::Answer),
-        Act::RespondOrTrap(status) => {
-            let response = LocalResponse {
-                status: *status,
-                headers: Vec::new(),
-                body: Vec::new(),
-            };
-            match stage.request.respond(&response) {
-                Ok(()) => return Some(Outcome::Answer),
-                Err(error) => panic!("{error}"),
-            }
+        Act::RespondOrTrap(status) => match stage.request.respond(&bare(*status)) {
+            Ok(()) => return Some(Outcome::Answer),
+            Err(error) => panic!("{error}"),
+        },
+        Act::RespondThenTrap(status) => {
+            let _ = stage.request.respond(&bare(*status));
+            panic!("after a response");
         }
         Act::RespondWithFlood(flood) => {
             let header = |_| Header {
@@ -166,4 +163,12 @@ fn remember(stage: &Stage<'_>) {
     let kept = ManuallyDrop::new(unsafe { Request::from_handle(handle) });
     let seen = kept.header("x-token").unwrap_or_default();
     stage.tell("x-kept", &String::from_utf8_lossy(&seen));
+}
+
+fn bare(status: u16) -> LocalResponse {
+    LocalResponse {
+        status,
+        headers: Vec::new(),
+        body: Vec::new(),
+    }
 }
