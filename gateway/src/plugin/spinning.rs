@@ -49,10 +49,11 @@ impl Spinning {
     /// after some slices also for its own.
     pub(super) fn pause(&self, used: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            // Closed it is never.
-            let turn = match used < FREE_TIME {
-                true => None,
-                false => TURN[worker::current() % TURNS].acquire().await.ok(),
+            let turn = if used < FREE_TIME {
+                None
+            } else {
+                // Closed it is never.
+                TURN[worker::current() % TURNS].acquire().await.ok()
             };
             // Tokio wakes who yields when it has looked at the sockets and queued whom they wake. One that is merely ready
             // again would be polled dozens of times before that. Whoever gets the turn next waits for the next look.

@@ -15,8 +15,9 @@ pub(super) fn link(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()>
             let done = respond(&mut store, &local);
             if let Err(error) = &done {
                 // The guest's call ends here, and it meant to stop the exchange.
-                let refused = Answer::Refused(Fault::Output(format!("{error}")));
-                scene_of(store.data_mut().scene.as_mut())?.orders().answer = refused;
+                let fault = error.downcast_ref::<Fault>().cloned();
+                let fault = fault.unwrap_or_else(|| Fault::Output(error.to_string()));
+                scene_of(store.data_mut().scene.as_mut())?.orders().answer = Answer::Refused(fault);
             }
             done
         },
