@@ -76,6 +76,8 @@
 //! **3. A test.** `cargo test` runs hooks natively against a [`testing::Harness`]:
 //!
 //! ```ignore
+//! use plugin_sdk::testing::{Exchange, Harness};
+//!
 //! #[test]
 //! fn who_gives_a_name_is_greeted() {
 //!     let harness = Harness::<Hello>::new(r#"greeting = "hi""#).unwrap();
@@ -123,7 +125,8 @@
 //!
 //! (`opt-level = "s"` is not in the profile above since it makes plugins slower and hardly smaller: most of what is left
 //! is the standard library, which is compiled already. What grows a plugin: `SystemTime::now` (in place of [`clock`]),
-//! `to_lowercase` (in place of `to_ascii_lowercase`) and a text with a fraction, 25 KB each; `{:?}` of a text, 9 KB.)
+//! `to_lowercase` (in place of `to_ascii_lowercase`), a text with a fraction and [`List`], 20 to 25 KB each; `{:?}` of a text and
+//! [`header::Name`], 10 KB.)
 //!
 //! # Where to go on
 //!

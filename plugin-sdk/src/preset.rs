@@ -19,7 +19,7 @@
 //!             .request([Edit::set("x-stage", "canary")])
 //!             .response([Edit::remove("server")])
 //!             .attribute("stage", "canary");
-//!         Ok(Self { preset })
+//!         Ok(Self { preset: preset.checked()? })
 //!     }
 //! }
 //!
@@ -35,13 +35,15 @@
 //! # assert_eq!(exchange.request().header_str("x-stage").as_deref(), Some("canary"));
 //! # assert_eq!(exchange.request().attribute("stage").as_deref(), Some("canary"));
 //! # assert_eq!(exchange.response().header("server"), None);
+//! # assert!(Preset::new().request([Edit::set("x-a", "b\n")]).checked().is_err_and(|it| it.starts_with("\"x-a\"")));
+//! # assert!(Preset::new().response([Edit::remove("host")]).checked().is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use std::cell::Cell;
 
 use crate::bindings::imports::gateway::plugin::presets as contract;
-use crate::{Decision, Edit, EditError, Request, raw};
+use crate::{Decision, Edit, EditError, Request, header, raw};
 
 /// What to do to an exchange, known before it comes.
 #[derive(Debug)]
@@ -103,6 +105,25 @@ impl Preset {
             value: value.to_owned(),
         });
         self
+    }
+
+    /// It, if the gateway will take its names and values: for [`Plugin::new`](crate::Plugin::new), so that what stands in
+    /// a configuration is refused at load and not at each request. The error names the edit.
+    pub fn checked(self) -> Result<Self, String> {
+        for edit in self
+            .wire
+            .request_edits
+            .iter()
+            .chain(&self.wire.response_edits)
+        {
+            let (name, value) = match edit {
+                Edit::Set(field) | Edit::Append(field) => (&field.name, &*field.value),
+                Edit::Remove(name) => (name, &[][..]),
+            };
+            let fits = header::check_name(name).and_then(|_| header::check_value(value));
+            fits.map_err(|error| format!("\"{name}\": {error}"))?;
+        }
+        Ok(self)
     }
 
     /// Whether it does nothing.

@@ -1,6 +1,7 @@
 //! The command line: what it prints, and the exit codes that scripts rely on.
 
 use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 
 use gateway_tests::process::{Process, run};
 use gateway_tests::{Client, Setup, Upstream, eventually, get};
@@ -38,6 +39,21 @@ fn it_tells_its_version_and_its_use() {
     ] {
         assert_eq!(run(PROGRAM, wrong).code, Some(2), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_level_in_the_environment_that_is_none_is_refused() {
+    let gateway = Command::new(PROGRAM)
+        .args(["check", "no-such-file.toml"])
+        .env("GATEWAY_LOG", "loud")
+        .output()
+        .expect("the gateway starts");
+    let said = String::from_utf8_lossy(&gateway.stderr).into_owned();
+    assert_eq!(gateway.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("GATEWAY_LOG: \"loud\" is not a level"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -202,7 +202,10 @@ fn log(root: &mut Section<'_>) -> Log {
 }
 
 /// The filter reads a word that is no level as a target with everything on, so `level = "inof"` would be accepted.
-fn log_level(text: &str) -> Result<String, Invalid> {
+///
+/// # Errors
+/// If a directive names no level, or the whole is no filter.
+pub fn log_level(text: &str) -> Result<String, Invalid> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     for directive in text.split(',').map(str::trim) {
         let level = directive.rsplit('=').next().unwrap_or(directive);

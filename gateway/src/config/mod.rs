@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
-pub use check::{load, load_partly, parse};
+pub use check::{load, load_partly, log_level, parse};
 pub use error::{ConfigError, ConfigErrors, Invalid};
 pub use network::{Network, Origin};
 pub use secret::PluginConfig;

@@ -14,7 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::escape::escape;
-use crate::config::LogFormat;
+use crate::config::{self, LogFormat};
 
 /// The environment variable whose directives replace the configured level.
 pub const LEVEL_VARIABLE: &str = "GATEWAY_LOG";
@@ -37,6 +37,9 @@ pub enum LoggingError {
         /// What is wrong with it.
         source: tracing_subscriber::filter::ParseError,
     },
+    /// What [`LEVEL_VARIABLE`] says is no level.
+    #[error("{LEVEL_VARIABLE}: {0}")]
+    Variable(String),
     /// A log was set up before.
     #[error("the log is already set up")]
     Again,
@@ -51,6 +54,10 @@ pub fn init(level: &str, format: LogFormat) -> Result<Log, LoggingError> {
     let directives = std::env::var(LEVEL_VARIABLE)
         .ok()
         .filter(|value| !value.is_empty());
+    if let Some(directives) = &directives {
+        let checked = config::log_level(directives);
+        checked.map_err(|invalid| LoggingError::Variable(invalid.to_string()))?;
+    }
     let (stderr, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(MAX_QUEUED_LINES)

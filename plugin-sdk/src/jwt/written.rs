@@ -82,7 +82,9 @@ impl Written {
             }
             (None, None, Some(secret), None) => {
                 let text = secret_text("secret-base64", secret)?;
-                let bytes = Base64::decode_vec(text)
+                // Tools wrap long lines.
+                let text: String = text.split_ascii_whitespace().collect();
+                let bytes = Base64::decode_vec(&text)
                     .map_err(|_| "`secret-base64` is not base64 with padding".to_owned())?;
                 KeyKind::secret(needed()?, &bytes)?
             }
