@@ -123,15 +123,10 @@ impl Plugin for ApiKey {
 
 impl OnRequest for ApiKey {
     fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
-        let mut keys = self.presented(request);
-        let Some(key) = keys.pop() else {
-            return Ok(refuse(request, 401, "api-key-missing"));
-        };
-        if !keys.is_empty() {
-            return Ok(refuse(request, 400, "api-key-repeated"));
-        }
-        let Some(consumer) = self.consumer(&key) else {
-            return Ok(refuse(request, 401, "api-key-unknown"));
+        let consumer = |key: Vec<u8>| self.consumer(&key).ok_or((401, "api-key-unknown"));
+        let consumer = match self.presented(request).and_then(consumer) {
+            Ok(consumer) => consumer,
+            Err((status, reason)) => return Ok(refuse(request, status, reason)),
         };
         if let (Some(name), false) = (&self.query, self.forward_key)
             && let Some(query) = request.query()
@@ -146,15 +141,21 @@ impl OnRequest for ApiKey {
 plugin_sdk::export!(ApiKey: OnRequest);
 
 impl ApiKey {
-    /// All keys that the request brings; the upstream might believe another one than we do.
-    fn presented(&self, request: &Request) -> Vec<Vec<u8>> {
-        let name = self.header.as_ref();
-        let mut keys = name.map_or_else(Vec::new, |name| request.header_values(name));
+    /// The key that the request brings. If the upstream gets it, it is the only one: the upstream might believe another.
+    fn presented(&self, request: &Request) -> Result<Vec<u8>, (u16, &'static str)> {
+        let mut keys = match &self.header {
+            Some(name) if self.forward_key => request.header_values(name),
+            Some(name) => request.header(name).into_iter().collect(),
+            None => Vec::new(),
+        };
         if let Some((name, query)) = self.query.as_ref().zip(request.query()) {
             let values = query.split('&').filter_map(|it| query::param(it, name));
             keys.extend(values.map(String::into_bytes));
         }
-        keys
+        match keys.len() {
+            2.. if self.forward_key => Err((400, "api-key-repeated")),
+            _ => keys.into_iter().next().ok_or((401, "api-key-missing")),
+        }
     }
 
     /// A key that is not known yet is compared with every one, so that the time taken says nothing about which ones exist.
@@ -187,13 +188,12 @@ impl ApiKey {
     }
 }
 
-/// In constant time for keys of one length. An empty key is nobody's.
+/// In constant time for keys of one length, like [`are_zero`]. An empty key is nobody's.
 fn is_same(key: &[u8], other: &[u8]) -> bool {
     let pairs = key.iter().zip(other);
     key.len() == other.len() && !key.is_empty() && are_zero(pairs.map(|(a, b)| u64::from(a ^ b)))
 }
 
-/// In constant time.
 fn are_zero(differences: impl Iterator<Item = u64>) -> bool {
     std::hint::black_box(differences.fold(0, |bits, difference| bits | difference)) == 0
 }
