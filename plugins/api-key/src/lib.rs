@@ -6,8 +6,7 @@
 
 use std::array::from_fn;
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, RandomState};
 
 use plugin_sdk::{
     ATTRIBUTE_BYTES_MAX, Decision, Edit, Fault, Interest, LocalResponse, OnRequest, Plugin, Preset,
@@ -22,9 +21,8 @@ mod tests;
 
 /// What marks a key that is written as its digest.
 const DIGEST_PREFIX: &str = "sha256:";
-/// Where a key is looked for if the configuration doesn't say.
+/// Where a key is looked for, and where the upstream finds the consumer, if the configuration doesn't say.
 const DEFAULT_HEADER: &str = "x-api-key";
-/// Where the upstream finds the consumer if the configuration doesn't say.
 const DEFAULT_CONSUMER_HEADER: &str = "x-consumer";
 /// No registered scheme fits a key in a field of its own; RFC 9110 11.6.1 wants a challenge all the same.
 const CHALLENGE: &str = "ApiKey realm=\"gateway\"";
@@ -63,7 +61,8 @@ pub struct ApiKey {
     consumers: Vec<Consumer>,
     /// Good keys that were presented before, and their places in `consumers`: at most as many as there are keys. Found
     /// by a hash that is keyed at random, since a map of keys would compare them in a time that tells how far they agree.
-    known: RefCell<HashMap<u64, (Vec<u8>, usize)>>,
+    known: RefCell<Vec<(u64, Vec<u8>, usize)>>,
+    hasher: RandomState,
     /// The good key that was presented last, since clients come in rows.
     last: RefCell<(Vec<u8>, usize)>,
 }
@@ -99,7 +98,7 @@ impl Plugin for ApiKey {
         for (key, name) in config.keys.0 {
             let new = Consumer::new(&key, &name, &consumer_header, stripped)?;
             if consumers.iter().any(|known| known.digest == new.digest) {
-                return Err(format!("`keys`: the key for \"{name}\" is there twice"));
+                return Err(wrong(&name, "has a key that is there twice"));
             }
             consumers.push(new);
         }
@@ -112,6 +111,7 @@ impl Plugin for ApiKey {
             forward_key: config.forward_key,
             consumers,
             known: RefCell::default(),
+            hasher: RandomState::new(),
             last: RefCell::default(),
         })
     }
@@ -166,12 +166,13 @@ impl ApiKey {
         if is_same(key, &self.last.borrow().0) {
             return self.consumers.get(self.last.borrow().1);
         }
-        let hash = self.known.borrow().hasher().hash_one(key);
-        if let Some(known) = self.known.borrow().get(&hash)
-            && is_same(key, &known.0)
-        {
-            self.last.replace(known.clone());
-            return self.consumers.get(known.1);
+        let hash = self.hasher.hash_one(key);
+        let mut known = self.known.borrow_mut();
+        let at = known.binary_search_by_key(&hash, |known| known.0);
+        let same = at.ok().map(|at| &known[at]);
+        if let Some((_, same, place)) = same.filter(|(_, same, _)| is_same(key, same)) {
+            self.last.replace((same.clone(), *place));
+            return self.consumers.get(*place);
         }
         let presented = digest(key);
         let mut found = None;
@@ -182,8 +183,7 @@ impl ApiKey {
             }
         }
         let place = found?;
-        let mut known = self.known.borrow_mut();
-        known.insert(hash, (key.to_vec(), place));
+        known.insert(at.unwrap_or_else(|at| at), (hash, key.to_vec(), place));
         self.consumers.get(place)
     }
 }
@@ -209,18 +209,13 @@ impl Consumer {
         // The key itself is a secret and stays out of the messages.
         let is_long = "consumer".len() + name.len() > ATTRIBUTE_BYTES_MAX;
         if name.trim().is_empty() || is_long || header::check_value(name.as_bytes()).is_err() {
-            return Err(format!(
-                "`keys`: the consumer \"{name}\" is too long or can't stand in a header field"
-            ));
+            return Err(wrong(name, "is too long or can't stand in a header field"));
         }
+        let not_hex = || wrong(name, "has a digest of not 64 hexadecimal digits");
         let digest = match key.strip_prefix(DIGEST_PREFIX) {
-            Some(hex) => parse_digest(hex).ok_or_else(|| {
-                format!("`keys`: the digest for \"{name}\" has not 64 hexadecimal digits")
-            })?,
+            Some(hex) => parse_digest(hex).ok_or_else(not_hex)?,
             None if key.is_empty() || key.len() > KEY_BYTES_MAX => {
-                return Err(format!(
-                    "`keys`: the key for \"{name}\" has not 1 to {KEY_BYTES_MAX} bytes"
-                ));
+                return Err(wrong(name, "has a key of not 1 to 1024 bytes"));
             }
             None => digest(key.as_bytes()),
         };
@@ -230,6 +225,10 @@ impl Consumer {
             .attribute("consumer", name);
         Ok(Self { digest, preset })
     }
+}
+
+fn wrong(consumer: &str, what: &str) -> String {
+    format!("`keys`: the consumer \"{consumer}\" {what}")
 }
 
 fn checked_name(key: &str, name: &str) -> Result<String, String> {
