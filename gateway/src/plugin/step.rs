@@ -313,13 +313,13 @@ async fn whole_hook(
 }
 
 /// What the chain has noted, if the plugin is to be got around as if it were not there.
-fn notes_to_undo(pool: &Pool, scene: &Scene) -> Option<Notes> {
-    (pool.on_fault() == OnFault::Skip).then(|| scene.request.facts.notes.lock().clone())
+fn notes_to_undo(pool: &Pool, scene: &Scene) -> Option<Box<Notes>> {
+    (pool.on_fault() == OnFault::Skip).then(|| Box::new(scene.request.facts.notes.lock().clone()))
 }
 
-fn undo(notes: Option<Notes>, scene: &Scene, is_faulty: bool) {
+fn undo(notes: Option<Box<Notes>>, scene: &Scene, is_faulty: bool) {
     if let Some(notes) = notes.filter(|_| is_faulty) {
-        *scene.request.facts.notes.lock() = notes;
+        *scene.request.facts.notes.lock() = *notes;
     }
 }
 

@@ -148,7 +148,8 @@ impl ApiKey {
             Some(name) => request.header(name).into_iter().collect(),
             None => Vec::new(),
         };
-        if let Some((name, query)) = self.query.as_ref().zip(request.query()) {
+        let in_query = self.query.as_ref();
+        if let Some((name, query)) = in_query.and_then(|name| Some((name, request.query()?))) {
             let values = query.split('&').filter_map(|it| query::param(it, name));
             keys.extend(values.map(String::into_bytes));
         }

@@ -15,6 +15,10 @@ pub(crate) mod upstream;
 use std::io::{self, Read};
 use std::process::ExitCode;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Names the role of a process that a bench starts.
 const ROLE: &str = "GATEWAY_BENCH_ROLE";
 
