@@ -277,7 +277,7 @@ fn a_response_that_is_none_is_a_fault() {
 #[test]
 fn output_up_to_the_limit_passes_and_more_is_a_fault() {
     let up = Upstream::echo();
-    let limits = "limits = { output = \"1MiB\", memory = \"64MiB\" }";
+    let limits = "limits = { output = \"1MiB\", memory = \"64MiB\", time = \"2s\" }";
     let output =
         |hook: &str, bytes: u32| format!("{{ hook = \"{hook}\", act = {{ output = {bytes} }} }}");
     let gateway = Setup::new()

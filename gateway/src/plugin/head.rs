@@ -314,8 +314,18 @@ impl Changes {
 
     /// Do all of them, or as many as there is room for. Names and values are shared, not copied.
     pub(super) fn apply(&self, headers: &mut HeaderMap) -> Result<(), EditError> {
-        let mut list = self.list.iter();
-        list.try_for_each(|change| change.clone().apply(headers))
+        let have_room =
+            self.bytes <= SMALL_FIELD_BYTES && headers.len() + self.list.len() <= FEW_HEADERS;
+        for change in &self.list {
+            match change {
+                // As for a small field, all of them in one look.
+                Change::Set(Field(name, value)) if have_room => {
+                    headers.insert(name, value.clone());
+                }
+                other => other.clone().apply(headers)?,
+            }
+        }
+        Ok(())
     }
 }
 
