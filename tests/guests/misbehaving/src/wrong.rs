@@ -56,39 +56,6 @@ pub(crate) fn act(stage: &Stage<'_>, act: &Act) -> Option<Outcome> {
                 }
             }
         }
-        Act::PresetNumber(number) => return Some(Outcome::Preset(*number)),
-        Act::RespondNothing => return Some(Outcome::Answer),
-        Act::RespondOrTrap(status) => match stage.request.respond(&bare(*status)) {
-            Ok(()) => return Some(Outcome::Answer),
-            Err(error) => panic!("{error}"),
-        },
-        Act::RespondThenTrap(status) => {
-            let _ = stage.request.respond(&bare(*status));
-            panic!("after a response");
-        }
-        Act::RespondWithFlood(flood) => {
-            let header = |_| Header {
-                name: "x-flood".to_owned(),
-                value: vec![b'z'; flood.bytes],
-            };
-            let headers = (0..flood.count).map(header).collect();
-            return Some(Outcome::Respond(LocalResponse {
-                status: 200,
-                headers,
-                body: Vec::new(),
-            }));
-        }
-        Act::Output(bytes) => {
-            let body = vec![b'o'; *bytes];
-            return Some(match stage.data {
-                Some(_) => Outcome::Replace(body),
-                None => Outcome::Respond(LocalResponse {
-                    status: 200,
-                    headers: Vec::new(),
-                    body,
-                }),
-            });
-        }
         Act::StateFlood(bytes) => stage.note("state", stage.request.set_state(&vec![b's'; *bytes])),
         Act::AttributeFlood(flood) => {
             let value = "a".repeat(flood.bytes);
@@ -103,9 +70,49 @@ pub(crate) fn act(stage: &Stage<'_>, act: &Act) -> Option<Outcome> {
         }
         Act::LookAround => look_around(stage),
         Act::Remember => remember(stage),
-        _ => return None,
+        _ => return answer(stage, act),
     }
     Some(Outcome::GoOn)
+}
+
+/// Do an act that ends its hook in a wrong way.
+fn answer(stage: &Stage<'_>, act: &Act) -> Option<Outcome> {
+    match act {
+        Act::PresetNumber(number) => Some(Outcome::Preset(*number)),
+        Act::RespondNothing => Some(Outcome::Answer),
+        Act::RespondOrTrap(status) => match stage.request.respond(&bare(*status)) {
+            Ok(()) => Some(Outcome::Answer),
+            Err(error) => panic!("{error}"),
+        },
+        Act::RespondThenTrap(status) => {
+            let _ = stage.request.respond(&bare(*status));
+            panic!("after a response");
+        }
+        Act::RespondWithFlood(flood) => {
+            let header = |_| Header {
+                name: "x-flood".to_owned(),
+                value: vec![b'z'; flood.bytes],
+            };
+            let headers = (0..flood.count).map(header).collect();
+            Some(Outcome::Respond(LocalResponse {
+                status: 200,
+                headers,
+                body: Vec::new(),
+            }))
+        }
+        Act::Output(bytes) => {
+            let body = vec![b'o'; *bytes];
+            Some(match stage.data {
+                Some(_) => Outcome::Replace(body),
+                None => Outcome::Respond(LocalResponse {
+                    status: 200,
+                    headers: Vec::new(),
+                    body,
+                }),
+            })
+        }
+        _ => None,
+    }
 }
 
 fn spin() {
