@@ -1,21 +1,24 @@
 //! Which worker a thread is. Connections and plugin instances are kept per worker and never cross over; whatever keeps
 //! them holds one shard for each worker and picks its own by [`current`].
 //!
-//! The control thread has the last shard; threads that are no worker otherwise (start-up, tests) use shard 0.
+//! The control thread has the last shard; threads that are no worker otherwise (start-up, tests) share the first one.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
-    static CURRENT: Cell<usize> = const { Cell::new(0) };
+    /// One that no shard has, for threads that are no worker.
+    static CURRENT: Cell<usize> = const { Cell::new(NONE) };
 }
+
+const NONE: usize = usize::MAX;
 
 static COUNT: AtomicUsize = AtomicUsize::new(1);
 
-/// The index of the worker that runs this thread.
+/// The index of the worker that runs this thread, if one does.
 #[must_use]
-pub fn current() -> usize {
-    CURRENT.get()
+pub fn current() -> Option<usize> {
+    Some(CURRENT.get()).filter(|index| *index != NONE)
 }
 
 /// How many workers there are; at least 1.
@@ -35,10 +38,10 @@ pub fn enter(index: usize) {
     CURRENT.with(|current| current.set(index));
 }
 
-/// This worker's shard of `shards`, which must not be empty. The first one, if there were fewer workers when they were
-/// made.
+/// This worker's shard of `shards`, which must not be empty. The first one, if this is no worker or there were fewer when
+/// they were made.
 #[must_use]
 pub fn shard<T>(shards: &[T]) -> &T {
     // No division: this is on the way of every request.
-    shards.get(current()).unwrap_or(&shards[0])
+    shards.get(CURRENT.get()).unwrap_or(&shards[0])
 }

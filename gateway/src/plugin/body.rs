@@ -127,7 +127,7 @@ enum Source {
 
 /// The instance and what it sees.
 pub(super) struct Stage {
-    pub(super) lease: Lease,
+    pub(super) lease: Lease<'static>,
     pub(super) scene: Scene,
     pub(super) side: Side,
     /// Whether the hook has let anything through: from then on its output can't be mixed with the raw body.

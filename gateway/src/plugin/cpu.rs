@@ -5,30 +5,27 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Time that the present call has used. Shared by an instance and its store; only one thread at a time is there.
 #[derive(Debug, Default)]
 pub(super) struct CpuClock {
     used_ns: AtomicU64,
-    /// Since when it runs, or did when it was last looked at.
+    /// Since when it runs, or did when it was last looked at; from the call's start.
     since_ns: AtomicU64,
 }
 
 impl CpuClock {
-    /// A call begins that was started then.
-    pub(super) fn begin(&self, started: Instant) {
+    /// A call begins.
+    pub(super) fn begin(&self) {
         self.used_ns.store(0, Relaxed);
-        self.since_ns.store(ns(started), Relaxed);
+        self.since_ns.store(0, Relaxed);
     }
 
-    /// Count what it has run since it was last looked at; all that was used.
-    pub(super) fn lap(&self) -> Duration {
-        let now_ns = ns(Instant::now());
+    /// Count what the call that `started` then has run since it was last looked at; all that was used.
+    pub(super) fn lap(&self, started: Instant) -> Duration {
+        let now_ns = ns_since(started);
         let since_ns = self.since_ns.swap(now_ns, Relaxed);
         let used_ns = self.used_ns.load(Relaxed) + now_ns.saturating_sub(since_ns);
         self.used_ns.store(used_ns, Relaxed);
@@ -36,13 +33,17 @@ impl CpuClock {
     }
 
     /// Wait for a call that was polled before, and count when it runs.
-    pub(super) async fn count<F: Future>(&self, mut call: Pin<&mut F>) -> F::Output {
-        self.lap();
+    pub(super) async fn count<F: Future>(
+        &self,
+        started: Instant,
+        mut call: Pin<&mut F>,
+    ) -> F::Output {
+        self.lap(started);
         poll_fn(|cx| {
-            self.since_ns.store(ns(Instant::now()), Relaxed);
+            self.since_ns.store(ns_since(started), Relaxed);
             let polled = call.as_mut().poll(cx);
             if polled.is_pending() {
-                self.lap();
+                self.lap(started);
             }
             polled
         })
@@ -50,9 +51,8 @@ impl CpuClock {
     }
 }
 
-fn ns(instant: Instant) -> u64 {
-    let since = instant.saturating_duration_since(*START);
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+fn ns_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -67,23 +67,28 @@ mod tests {
     #[tokio::test]
     async fn what_a_call_computes_counts_and_what_it_waits_for_does_not() {
         let clock = CpuClock::default();
-        clock.begin(Instant::now());
+        let started = Instant::now();
         let (wake, woken) = tokio::sync::oneshot::channel();
         let waker = thread::spawn(move || {
             thread::park_timeout(WHILE * 5);
             wake.send(())
         });
-        clock.count(pin!(woken)).await.unwrap();
+        clock.count(started, pin!(woken)).await.unwrap();
         waker.join().unwrap().unwrap();
-        assert!(clock.lap() < WHILE * 5, "{:?}", clock.lap());
+        let used = clock.lap(started);
+        assert!(used < WHILE * 5, "{used:?}");
 
-        clock.begin(Instant::now());
+        clock.begin();
+        let started = Instant::now();
         clock
-            .count(pin!(async {
-                let begun = Instant::now();
-                while begun.elapsed() < WHILE {}
-            }))
+            .count(
+                started,
+                pin!(async {
+                    let begun = Instant::now();
+                    while begun.elapsed() < WHILE {}
+                }),
+            )
             .await;
-        assert!(clock.lap() >= WHILE);
+        assert!(clock.lap(started) >= WHILE);
     }
 }

@@ -95,12 +95,13 @@ impl Instance {
     ) -> Result<Self, StartError> {
         let mut store = new_store(engine, entry);
         let cpu = Arc::clone(&store.data().cpu);
-        cpu.begin(Instant::now());
-        store.data_mut().begin(entry.limits.init_time);
+        let started = Instant::now();
+        cpu.begin();
+        store.data_mut().begin(entry.limits.init_time, started);
         store.set_epoch_deadline(1);
         let made = {
             let making = pin!(loaded.pre.instantiate_async(&mut store));
-            within(entry.limits.wall_time, pin!(cpu.count(making))).await
+            within(entry.limits.wall_time, pin!(cpu.count(started, making))).await
         };
         let instance = match made {
             Ok(Ok(instance)) => instance,
@@ -256,15 +257,15 @@ impl Instance {
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         self.calls_left = self.calls_left.saturating_sub(1);
-        self.store.data_mut().begin(time);
-        self.cpu.begin(started);
+        self.store.data_mut().begin(time, started);
+        self.cpu.begin();
         self.store.set_epoch_deadline(1);
         let wall_time = self.store.data().entry.limits.wall_time;
         let answer = {
             let mut call = pin!(function.call_async(&mut self.store, params));
             match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
                 Poll::Ready(answer) => answer,
-                Poll::Pending => within(wall_time, pin!(self.cpu.count(call))).await?,
+                Poll::Pending => within(wall_time, pin!(self.cpu.count(started, call))).await?,
             }
         };
         self.store.data_mut().budget.spinning = None;
@@ -320,7 +321,7 @@ fn new_store(engine: &Engine, entry: &Arc<Entry>) -> Store<Host> {
     store.set_max_component_handles(MAX_HANDLES);
     store.epoch_deadline_callback(|mut store| {
         let Host { budget, cpu, .. } = store.data_mut();
-        let used = cpu.lap();
+        let used = cpu.lap(budget.started);
         if used >= budget.time {
             return Ok(UpdateDeadline::Interrupt);
         }

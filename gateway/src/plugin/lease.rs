@@ -1,6 +1,7 @@
 //! The lease that a hook call takes on an instance. The instance is spoiled from the start of a call until it returned
 //! well; on drop it goes back to its pool, or to the thread that drops instances.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,8 +51,9 @@ pub(super) const HOOKS: [&str; 5] = [
 ];
 
 /// An instance for one call after another, given back on drop.
-pub(super) struct Lease {
-    pool: Arc<Pool>,
+pub(super) struct Lease<'a> {
+    /// Borrowed where the chain is, since all workers share the count of its owners.
+    pool: Cow<'a, Arc<Pool>>,
     /// There until the drop.
     instance: Option<Box<Instance>>,
     spoiled: bool,
@@ -59,13 +61,23 @@ pub(super) struct Lease {
     ended: Option<Instant>,
 }
 
-impl Lease {
-    pub(super) fn new(pool: Arc<Pool>, instance: Box<Instance>) -> Self {
+impl<'a> Lease<'a> {
+    pub(super) fn new(pool: &'a Arc<Pool>, instance: Box<Instance>) -> Self {
         Self {
-            pool,
+            pool: Cow::Borrowed(pool),
             instance: Some(instance),
             spoiled: false,
             ended: None,
+        }
+    }
+
+    /// The same lease, to be kept for as long as it is needed.
+    pub(super) fn into_owned(mut self) -> Lease<'static> {
+        Lease {
+            pool: Cow::Owned(Arc::clone(&self.pool)),
+            instance: self.instance.take(),
+            spoiled: self.spoiled,
+            ended: self.ended,
         }
     }
 
@@ -154,7 +166,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
         match self.instance.take() {
             Some(instance) if self.spoiled => self.pool.bury(instance),

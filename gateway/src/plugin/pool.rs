@@ -222,7 +222,7 @@ impl Pool {
     }
 
     /// An instance for the caller alone, if there is a warm one.
-    pub(super) fn warm_lease(self: &Arc<Self>, hook: Hook) -> Result<Option<Lease>, Fault> {
+    pub(super) fn warm_lease(self: &Arc<Self>, hook: Hook) -> Result<Option<Lease<'_>>, Fault> {
         self.suspensions[hook as usize].admit()?;
         if !self.permits.try_take() {
             return Ok(None);
@@ -232,13 +232,13 @@ impl Pool {
             return Ok(None);
         };
         // The lease's drop gives the permit back.
-        Ok(Some(Lease::new(Arc::clone(self), idle.instance)))
+        Ok(Some(Lease::new(self, idle.instance)))
     }
 
     /// An instance for the caller alone: a warm one if there is one.
     ///
     /// What is rare is boxed: the future of starting an instance is large, and would be moved about with every call.
-    pub(super) async fn lease(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
+    pub(super) async fn lease(self: &Arc<Self>, hook: Hook) -> Result<Lease<'_>, Fault> {
         match self.warm_lease(hook)? {
             Some(lease) => Ok(lease),
             None => Box::pin(self.lease_when_free(hook)).await,
@@ -246,7 +246,7 @@ impl Pool {
     }
 
     /// An instance for the caller alone, waited for or made.
-    pub(super) async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease, Fault> {
+    pub(super) async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease<'_>, Fault> {
         let limits = &self.entry.limits;
         let freed = tokio::time::timeout(limits.instance_wait, self.permits.take_when_free()).await;
         if freed.is_err() {
@@ -260,7 +260,7 @@ impl Pool {
         };
         // The lease's drop gives it back.
         std::mem::forget(permit);
-        Ok(Lease::new(Arc::clone(self), instance))
+        Ok(Lease::new(self, instance))
     }
 
     async fn start(&self, hook: Hook) -> Result<Box<Instance>, Fault> {

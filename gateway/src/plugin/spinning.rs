@@ -53,7 +53,10 @@ impl Spinning {
                 None
             } else {
                 // Closed it is never.
-                TURN[worker::current() % TURNS].acquire().await.ok()
+                TURN[worker::current().unwrap_or_default() % TURNS]
+                    .acquire()
+                    .await
+                    .ok()
             };
             // Tokio wakes who yields when it has looked at the sockets and queued whom they wake. One that is merely ready
             // again would be polled dozens of times before that. Whoever gets the turn next waits for the next look.

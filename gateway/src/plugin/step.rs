@@ -336,11 +336,11 @@ async fn collect(pool: &Arc<Pool>, body: Body) -> Result<Whole, ChainError> {
         })
 }
 
-fn wrap(lease: Lease, scene: Scene, side: Side, body: Body) -> Body {
+fn wrap(lease: Lease<'_>, scene: Scene, side: Side, body: Body) -> Body {
     HookBody::wrap(
         body,
         Stage {
-            lease,
+            lease: lease.into_owned(),
             scene,
             side,
             begun: Begun::NotYet,

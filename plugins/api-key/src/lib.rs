@@ -143,11 +143,13 @@ plugin_sdk::export!(ApiKey: OnRequest);
 impl ApiKey {
     /// The key that the request brings. If the upstream gets it, it is the only one: the upstream might believe another.
     fn presented(&self, request: &Request) -> Result<Vec<u8>, (u16, &'static str)> {
-        let mut keys = match &self.header {
-            Some(name) if self.forward_key => request.header_values(name),
-            Some(name) => request.header(name).into_iter().collect(),
-            None => Vec::new(),
-        };
+        let mut keys = Vec::new();
+        match &self.header {
+            Some(name) if self.forward_key => keys = request.header_values(name),
+            // The upstream gets no other one, so the first will do.
+            Some(name) if let Some(key) = request.header(name) => return Ok(key),
+            _ => {}
+        }
         let in_query = self.query.as_ref();
         if let Some((name, query)) = in_query.and_then(|name| Some((name, request.query()?))) {
             let values = query.split('&').filter_map(|it| query::param(it, name));

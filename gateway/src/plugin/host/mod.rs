@@ -14,7 +14,7 @@ mod types;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
@@ -112,6 +112,8 @@ pub(super) struct Budget {
     pub(super) fetches: u32,
     /// CPU time.
     pub(super) time: Duration,
+    /// When the call began.
+    pub(super) started: Instant,
     pub(super) spinning: Option<Spinning>,
 }
 
@@ -160,6 +162,7 @@ impl Host {
                 host_calls: 0,
                 fetches: 0,
                 time: Duration::ZERO,
+                started: Instant::now(),
                 spinning: None,
             },
             cpu: Arc::default(),
@@ -175,13 +178,14 @@ impl Host {
         }
     }
 
-    /// Begin a call that may use so much CPU time.
-    pub(super) fn begin(&mut self, time: Duration) {
+    /// Begin a call that `started` now and may use so much CPU time.
+    pub(super) fn begin(&mut self, time: Duration, started: Instant) {
         let limits = &self.entry.limits;
         self.budget = Budget {
             host_calls: limits.host_calls,
             fetches: limits.fetches,
             time,
+            started,
             spinning: None,
         };
         self.log_bytes.store(limits.log_bytes, Ordering::Relaxed);
