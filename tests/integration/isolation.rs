@@ -42,6 +42,21 @@ fn instances_are_reused_and_what_a_plugin_keeps_in_one_is_its_own_doing() {
 }
 
 #[test]
+fn where_there_may_be_only_one_instance_it_serves_all_workers() {
+    let up = Upstream::echo();
+    let gateway = Setup::to(&up, "plugins = [\"p\"]")
+        .server("workers = 2")
+        .acts_with("p", REMEMBER, "limits.instances = 1")
+        .start();
+    for number in 1..=40 {
+        // Each on a connection of its own, whose worker the system chooses.
+        let answer = gateway.get("/");
+        expect::ok(&answer);
+        assert_eq!(answer.echoed("x-calls"), Some(number.to_string()));
+    }
+}
+
+#[test]
 fn a_fresh_instance_for_each_exchange_and_hook_remembers_nothing() {
     let acts = format!("{REMEMBER}, {{ hook = \"response\", act = \"calls\" }}");
     let gateway = with(&acts, "isolation = \"per-request\"");

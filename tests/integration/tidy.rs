@@ -13,7 +13,7 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("worker", &[]),
     ("config", &[]),
     ("state", &["config"]),
-    ("observe", &["config", "state"]),
+    ("observe", &["config", "state", "worker"]),
     ("route", &["config"]),
     ("upstream", &["body", "config", "worker"]),
     ("plugin", &["body", "config", "observe", "state", "worker"]),

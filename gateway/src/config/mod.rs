@@ -197,7 +197,7 @@ pub struct PluginLimits {
     pub init_time: Duration,
     /// Linear memory of one instance. Key `memory`, default 16 MiB, at least 64 KiB, at most 1 GiB.
     pub memory_bytes: usize,
-    /// Instances at the same time in the whole process. Key `instances`, default 512.
+    /// Instances at the same time, idle ones too, in the whole process. Key `instances`, default 512.
     pub instances: usize,
     /// Time to wait for an instance when all are busy. Key `instance-wait`, default 100 ms.
     pub instance_wait: Duration,

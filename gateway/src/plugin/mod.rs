@@ -23,12 +23,12 @@ mod instance;
 mod interest;
 mod lease;
 mod names;
-mod permits;
 mod pool;
 mod preset;
 mod runtime;
 mod spinning;
 mod step;
+mod stock;
 mod suspension;
 
 pub use bindings::{LogEntry, PluginTime};

@@ -1,4 +1,4 @@
-//! Names of header fields that an instance has used before, parsed and judged: most guests use a few, again and again.
+//! Names of header fields that an instance has changed before, parsed and judged: most guests use a few, again and again.
 //!
 //! Promises: bounded; what comes out is what parsing the name anew would give.
 
@@ -27,12 +27,7 @@ struct Name {
 }
 
 impl Names {
-    /// A name to look for. None is nobody's.
-    pub(super) fn to_read(&self, text: &str) -> Option<HeaderName> {
-        self.find(text).map(|found| found.name)
-    }
-
-    /// A name whose fields the guest wants to change.
+    /// One whose fields the guest wants to change.
     pub(super) fn to_edit(&self, text: &str) -> Result<HeaderName, EditError> {
         match self.find(text) {
             Some(found) if found.is_ours => Err(EditError::Forbidden),
@@ -77,8 +72,7 @@ mod tests {
             assert_eq!(names.to_edit("host"), Err(EditError::Forbidden));
             assert_eq!(names.to_edit("Host"), Err(EditError::Forbidden));
             assert_eq!(names.to_edit("x y"), Err(EditError::InvalidName));
-            assert_eq!(names.to_read("Host").unwrap(), "host");
-            assert_eq!(names.to_read(""), None);
+            assert_eq!(names.to_edit(""), Err(EditError::InvalidName));
             let long = "x".repeat(MAX_NAME_BYTES + 1);
             assert_eq!(names.to_edit(&long).unwrap(), *long);
         }

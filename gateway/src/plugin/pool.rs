@@ -1,15 +1,13 @@
 //! The instances of one plugin with one configuration.
 //!
-//! Per worker a LIFO list of idle instances, so that a warm one is used again and nothing is shared on the way. One that
-//! trapped, ran out of time or whose client left is dropped, and half-run state never meets another exchange.
-//! Instances are dropped by a thread of their own.
+//! A warm instance is used again where it can be. One that trapped, ran out of time or whose client left is dropped, and
+//! half-run state never meets another exchange. Instances are dropped by a thread of their own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use wasmtime::Engine;
 
 use super::cache::hex;
@@ -19,7 +17,7 @@ use super::host::Entry;
 use super::instance::{Instance, StartError};
 use super::interest::Interest;
 use super::lease::{HOOKS, Hook, Lease};
-use super::permits::Permits;
+use super::stock::{Stock, Supply};
 use super::suspension::Suspension;
 use crate::config::{Isolation, OnFault};
 use crate::observe::escape::escape;
@@ -42,9 +40,7 @@ pub struct Pool {
     on_fault: OnFault,
     isolation: Isolation,
     declared: Interest,
-    idle: Box<[Mutex<Vec<Idle>>]>,
-    /// Those that are not busy.
-    permits: Permits,
+    stock: Stock<Box<Instance>>,
     /// By [`Hook`], since one that is good says nothing of another.
     suspensions: [Suspension; HOOKS.len()],
     metrics: Arc<PluginMetrics>,
@@ -78,23 +74,17 @@ impl Policy {
     }
 }
 
-/// A permit that goes back if its holder does not come to a lease.
-struct Permit<'a>(&'a Permits);
+/// Room for an instance that is being made, given back if that doesn't come about.
+struct Room<'a>(&'a Stock<Box<Instance>>);
 
-impl Drop for Permit<'_> {
+impl Drop for Room<'_> {
     fn drop(&mut self) {
-        self.0.give_back();
+        self.0.remove();
     }
 }
 
 /// What goes to the thread that drops instances.
 pub(super) struct Grave(#[expect(dead_code, reason = "only its drop counts")] Box<Instance>);
-
-struct Idle {
-    /// Boxed, since it moves in and out of here at every call.
-    instance: Box<Instance>,
-    since: Instant,
-}
 
 /// How a pool stands, for the admin listener.
 #[derive(Debug, Clone)]
@@ -143,24 +133,19 @@ impl Pool {
         } = parts;
         let first = Instance::start(&engine, &loaded, &entry, &config).await?;
         let declared = first.declared;
-        let idle: Box<[_]> = (0..worker::count())
-            .map(|_| Mutex::new(Vec::new()))
-            .collect();
+        let stock = Stock::new(entry.limits.instances);
         let mut warm = Some(first);
         // The last shard belongs to the control thread, which serves nobody.
-        let of_workers = &idle[..idle.len().saturating_sub(1).max(1)];
-        for shard in of_workers.iter().filter(|_| isolation == Isolation::Reuse) {
+        let workers = worker::count().saturating_sub(1).max(1);
+        let warmed = workers.min(entry.limits.instances);
+        for worker in (0..warmed).filter(|_| isolation == Isolation::Reuse) {
             let instance = match warm.take() {
                 Some(instance) => instance,
                 None => Instance::start(&engine, &loaded, &entry, &config).await?,
             };
-            shard.lock().push(Idle {
-                instance: Box::new(instance),
-                since: Instant::now(),
-            });
+            stock.add(worker, Box::new(instance));
         }
         Ok(Self {
-            permits: Permits::new(entry.limits.instances),
             engine,
             loaded,
             entry,
@@ -168,7 +153,7 @@ impl Pool {
             on_fault,
             isolation,
             declared,
-            idle,
+            stock,
             suspensions: Default::default(),
             hook_metrics: HOOKS.map(|hook| metrics.hook(hook)),
             metrics,
@@ -206,17 +191,16 @@ impl Pool {
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
+        let idle = self.stock.idle();
+        let limit = self.entry.limits.instances;
+        let made = limit.saturating_sub(self.stock.room());
         PoolStatus {
             plugin: self.entry.name.to_string(),
             digest: hex(&self.loaded.digest),
             exports: self.loaded.hooks.names(),
             interest: self.declared.names(),
-            idle: self.idle.iter().map(|shard| shard.lock().len()).sum(),
-            busy: self
-                .entry
-                .limits
-                .instances
-                .saturating_sub(self.permits.free()),
+            idle,
+            busy: made.saturating_sub(idle),
             suspended: self.suspensions.iter().any(Suspension::is_suspended),
         }
     }
@@ -224,15 +208,9 @@ impl Pool {
     /// An instance for the caller alone, if there is a warm one.
     pub(super) fn warm_lease(self: &Arc<Self>, hook: Hook) -> Result<Option<Lease<'_>>, Fault> {
         self.suspensions[hook as usize].admit()?;
-        if !self.permits.try_take() {
-            return Ok(None);
-        }
-        let Some(idle) = worker::shard(&self.idle).lock().pop() else {
-            self.permits.give_back();
-            return Ok(None);
-        };
-        // The lease's drop gives the permit back.
-        Ok(Some(Lease::new(self, idle.instance)))
+        // The lease's drop gives it back.
+        let warm = self.stock.take_warm();
+        Ok(warm.map(|instance| Lease::new(self, instance)))
     }
 
     /// An instance for the caller alone: a warm one if there is one.
@@ -248,18 +226,18 @@ impl Pool {
     /// An instance for the caller alone, waited for or made.
     pub(super) async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease<'_>, Fault> {
         let limits = &self.entry.limits;
-        let freed = tokio::time::timeout(limits.instance_wait, self.permits.take_when_free()).await;
-        if freed.is_err() {
-            return Err(Fault::Busy(limits.instances));
-        }
-        let permit = Permit(&self.permits);
-        let warm = worker::shard(&self.idle).lock().pop();
-        let instance = match warm {
-            Some(idle) => idle.instance,
-            None => self.start(hook).await?,
+        let free = tokio::time::timeout(limits.instance_wait, self.stock.take_when_free()).await;
+        let instance = match free {
+            Ok(Supply::Instance(instance)) => instance,
+            Ok(Supply::Room) => {
+                let room = Room(&self.stock);
+                let instance = self.start(hook).await?;
+                // It is the instance's now.
+                std::mem::forget(room);
+                instance
+            }
+            Err(_) => return Err(Fault::Busy(limits.instances)),
         };
-        // The lease's drop gives it back.
-        std::mem::forget(permit);
         Ok(Lease::new(self, instance))
     }
 
@@ -279,42 +257,24 @@ impl Pool {
 
     /// Take back an instance that is as good as new.
     pub(super) fn release(&self, instance: Box<Instance>, now: Instant) {
-        self.permits.give_back();
         let tired =
             instance.is_old() || instance.memory_bytes() > self.entry.limits.memory_bytes / 4 * 3;
         if tired || self.isolation == Isolation::PerRequest {
-            self.discard(instance);
-            return;
+            self.bury(instance);
+        } else {
+            self.stock.put_back(instance, now);
         }
-        let idle = Idle {
-            instance,
-            since: now,
-        };
-        worker::shard(&self.idle).lock().push(idle);
     }
 
-    /// Retire what has been idle for long. The newest of each worker stays, so that a request after a quiet night meets
-    /// a warm one.
+    /// Retire what has been idle for long.
     pub(super) fn sweep(&self) {
-        let now = Instant::now();
-        for shard in &self.idle {
-            let stale: Vec<Idle> = {
-                let mut idle = shard.lock();
-                let is_stale = |idle: &&Idle| now.duration_since(idle.since) > RETIRE_AFTER_IDLE;
-                // A stack: the longer idle, the further down.
-                let stale = idle.iter().take_while(is_stale).count();
-                let stale = stale.min(idle.len().saturating_sub(1));
-                idle.drain(..stale).collect()
-            };
-            stale
-                .into_iter()
-                .for_each(|idle| self.discard(idle.instance));
-        }
+        let retired = self.stock.retire(RETIRE_AFTER_IDLE);
+        retired.into_iter().for_each(|it| self.discard(it));
     }
 
     /// Take back an instance that must not be used again.
     pub(super) fn bury(&self, instance: Box<Instance>) {
-        self.permits.give_back();
+        self.stock.remove();
         self.discard(instance);
     }
 
@@ -371,10 +331,8 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for shard in &mut self.idle {
-            for idle in shard.get_mut().drain(..) {
-                let _ = self.graveyard.try_send(Grave(idle.instance));
-            }
+        for instance in self.stock.empty() {
+            let _ = self.graveyard.try_send(Grave(instance));
         }
     }
 }

@@ -74,7 +74,7 @@ struct Consumer {
     preset: Preset,
 }
 
-type Digest = [u64; 4];
+type Digest = [u8; 32];
 
 impl Plugin for ApiKey {
     type Config = Config;
@@ -143,13 +143,12 @@ plugin_sdk::export!(ApiKey: OnRequest);
 impl ApiKey {
     /// The key that the request brings. If the upstream gets it, it is the only one: the upstream might believe another.
     fn presented(&self, request: &Request) -> Result<Vec<u8>, (u16, &'static str)> {
-        let mut keys = Vec::new();
-        match &self.header {
-            Some(name) if self.forward_key => keys = request.header_values(name),
+        let mut keys = match &self.header {
+            Some(name) if self.forward_key => request.header_values(name),
             // The upstream gets no other one, so the first will do.
             Some(name) if let Some(key) = request.header(name) => return Ok(key),
-            _ => {}
-        }
+            _ => Vec::new(),
+        };
         let in_query = self.query.as_ref();
         if let Some((name, query)) = in_query.and_then(|name| Some((name, request.query()?))) {
             let values = query.split('&').filter_map(|it| query::param(it, name));
@@ -180,8 +179,7 @@ impl ApiKey {
         let presented = digest(key);
         let mut found = None;
         for (place, consumer) in self.consumers.iter().enumerate() {
-            let pairs = presented.iter().zip(&consumer.digest);
-            if are_zero(pairs.map(|(a, b)| a ^ b)) {
+            if is_same(&presented, &consumer.digest) {
                 found = Some(place);
             }
         }
@@ -191,14 +189,15 @@ impl ApiKey {
     }
 }
 
-/// In constant time for keys of one length, like [`are_zero`]. An empty key is nobody's.
+/// In constant time for keys, or digests, of one length. An empty key is nobody's.
 fn is_same(key: &[u8], other: &[u8]) -> bool {
-    let pairs = key.iter().zip(other);
-    key.len() == other.len() && !key.is_empty() && are_zero(pairs.map(|(a, b)| u64::from(a ^ b)))
-}
-
-fn are_zero(differences: impl Iterator<Item = u64>) -> bool {
-    std::hint::black_box(differences.fold(0, |bits, difference| bits | difference)) == 0
+    let ((words, rest), (others, other_rest)) = (key.as_chunks(), other.as_chunks());
+    let word = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b);
+    let byte = |(a, b): (&u8, &u8)| u64::from(a ^ b);
+    let differences = words.iter().zip(others).map(word);
+    let differences = differences.chain(rest.iter().zip(other_rest).map(byte));
+    let difference = std::hint::black_box(differences.fold(0, |all, one| all | one));
+    key.len() == other.len() && !key.is_empty() && difference == 0
 }
 
 fn refuse(request: &Request, status: u16, reason: &str) -> Decision {
@@ -239,14 +238,13 @@ fn checked_name(key: &str, name: &str) -> Result<String, String> {
 }
 
 fn digest(key: &[u8]) -> Digest {
-    let bytes = Sha256::digest(key);
-    from_fn(|word| u64::from_be_bytes(from_fn(|byte| bytes[word * 8 + byte])))
+    Sha256::digest(key).into()
 }
 
 fn parse_digest(hex: &str) -> Option<Digest> {
     if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    let word = |index: usize| u64::from_str_radix(hex.get(index * 16..index * 16 + 16)?, 16).ok();
-    Some([word(0)?, word(1)?, word(2)?, word(3)?])
+    let byte = |index: usize| u8::from_str_radix(hex.get(index * 2..index * 2 + 2)?, 16).ok();
+    Some(from_fn(|index| byte(index).unwrap_or_default()))
 }

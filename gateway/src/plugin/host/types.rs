@@ -209,9 +209,8 @@ fn link_header_reads(
         &format!("[method]{resource}.header"),
         move |mut store: Ctx<'_>, (_, name): (This, WasmStr)| {
             enter(&mut store)?;
-            let name = store.data().names.to_read(&name.to_str(&store)?);
-            let headers = headers(scene(&store)?, side)?;
-            let value = name.and_then(|name| headers.get(&name));
+            let name = name.to_str(&store)?;
+            let value = headers(scene(&store)?, side)?.get(&*name);
             Ok((value.map(|value| value.as_bytes().to_vec()),))
         },
     )?;
@@ -219,11 +218,10 @@ fn link_header_reads(
         &format!("[method]{resource}.header-values"),
         move |mut store: Ctx<'_>, (_, name): (This, WasmStr)| {
             enter(&mut store)?;
-            let name = store.data().names.to_read(&name.to_str(&store)?);
-            let headers = headers(scene(&store)?, side)?;
-            let values = name.iter().flat_map(|name| headers.get_all(name));
-            let values: Vec<Vec<u8>> = values.map(|value| value.as_bytes().to_vec()).collect();
-            Ok((values,))
+            let name = name.to_str(&store)?;
+            let values = headers(scene(&store)?, side)?.get_all(&*name);
+            let values = values.iter().map(|value| value.as_bytes().to_vec());
+            Ok((values.collect::<Vec<_>>(),))
         },
     )?;
     types.func_wrap(
