@@ -19,6 +19,7 @@ mod client;
 mod deadline;
 mod tls;
 mod wire;
+mod written;
 
 mod outgoing;
 mod response;

@@ -23,6 +23,7 @@ use super::endpoint::Endpoint;
 use super::error::SendError;
 use super::outgoing::Outgoing;
 use super::response::response_body;
+use super::written::Written;
 use crate::body::Body;
 
 /// What is worth knowing of a request that was sent, for the log and for whoever waits. Filled as it happens, so it
@@ -49,7 +50,7 @@ pub type Again<'a> = dyn Fn() -> Request<Body> + Send + Sync + 'a;
 /// How a request could be sent again.
 enum Spare<'a> {
     None,
-    Copy(Box<Request<Outgoing>>),
+    Written(Written),
     Made(&'a Again<'a>),
 }
 
@@ -88,7 +89,7 @@ impl Upstream {
             let spare = match again {
                 _ if !connection.is_reused() || !is_repeatable(&request) => Spare::None,
                 Some(again) => Spare::Made(again),
-                None => Spare::Copy(Box::new(copy(&request))),
+                None => Spare::Written(Written::of(&request)),
             };
             match self.exchange(connection, request).await {
                 Ok(response) => {
@@ -173,29 +174,19 @@ fn repeated(lost: Lost, spare: Spare<'_>) -> Result<Request<Outgoing>, SendError
     if let Some(unsent) = lost.unsent {
         return Ok(unsent);
     }
-    match (lost.error, spare) {
-        (SendError::Closed { .. }, Spare::Copy(copy)) if !lost.answered => Ok(*copy),
-        (SendError::Closed { .. }, Spare::Made(again)) if !lost.answered => {
-            let mut request = again().map(Outgoing::new);
-            frame(&mut request);
-            Ok(request)
-        }
-        (error, _) => Err(error),
+    let mut request = match (lost.error, spare) {
+        (SendError::Closed { .. }, Spare::Written(written)) if !lost.answered => written.read(),
+        (SendError::Closed { .. }, Spare::Made(again)) if !lost.answered => again(),
+        (error, _) => return Err(error),
     }
+    .map(Outgoing::new);
+    frame(&mut request);
+    Ok(request)
 }
 
 /// Whether a request may be sent twice: an idempotent method (RFC 9110 9.2.2) and no body.
 fn is_repeatable(request: &Request<Outgoing>) -> bool {
     request.method().is_idempotent() && request.body().is_end_stream()
-}
-
-/// A copy of a request without a body. It costs 0.4 us, and lets an upstream restart without a failed GET.
-fn copy(request: &Request<Outgoing>) -> Request<Outgoing> {
-    let mut copy = Request::new(Outgoing::new(Body::empty()));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
 }
 
 /// Frames a request by what its body says of itself (RFC 9112 6), whatever it came with.
