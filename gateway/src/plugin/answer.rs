@@ -48,10 +48,10 @@ impl Answer {
 /// A fault after a response was given, or refused, can't be skipped either.
 pub(super) fn stopped<D>(
     result: Result<D, Fault>,
-    scene: &mut Scene,
+    stage: &mut Option<Scene>,
     respond: D,
 ) -> Result<D, Fault> {
-    let Some(orders) = &mut scene.orders else {
+    let Some(orders) = stage.as_mut().and_then(|scene| scene.orders.as_mut()) else {
         return result;
     };
     match (result, &orders.answer) {

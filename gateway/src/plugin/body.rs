@@ -271,17 +271,15 @@ async fn call(
         side,
         begun,
     } = *stage;
-    let (scene, result) = lease.chunk(side, scene, piece.clone(), end).await;
-    (
-        Stage {
-            lease,
-            scene,
-            side,
-            begun,
-        },
-        piece,
-        result,
-    )
+    let mut scene = Some(scene);
+    let result = lease.chunk(side, &mut scene, piece.clone(), end).await;
+    let stage = Stage {
+        lease,
+        scene: scene.expect("a hook that has ended has put it back"),
+        side,
+        begun,
+    };
+    (stage, piece, result)
 }
 
 impl Drop for HookBody {

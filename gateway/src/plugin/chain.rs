@@ -14,7 +14,7 @@ use super::host::Access;
 use super::interest::Interest;
 use super::lease::Hook;
 use super::pool::{Policy, Pool};
-use super::step::{Step, changed, request_step, response_step, scene};
+use super::step::{changed, request_step, response_step, scene};
 use crate::body::{Body, BodyError};
 use crate::config::OnFault;
 
@@ -71,6 +71,9 @@ pub enum ChainError {
     Body(#[source] BodyError),
 }
 
+/// Why a run has its request.
+const IS_HERE: &str = "the request is here from the start of the chain, but while it is lent";
+
 /// One exchange's way through its chain.
 #[derive(Debug, Default)]
 pub struct Run {
@@ -80,7 +83,8 @@ pub struct Run {
     pub(super) interests: Arc<[Interest]>,
     /// The request as it stands in the chain; behind it, kept if anybody on the way back wants to see it.
     pub(super) request: Option<Arc<RequestHead>>,
-    /// What places want done to the response when it passes them, in the order of the places.
+    /// What places want done to the response when it passes them, in the order of the places; of one place the last lies
+    /// first, since they are taken from the end.
     pub(super) later: Vec<(usize, Arc<Changes>)>,
     hurry: Hurry,
     /// When the request had passed the chain, if that has plugins.
@@ -117,7 +121,22 @@ impl Run {
             Hurry::None => self.request.take(),
             Hurry::TimeLimit => self.request.clone(),
         };
-        head.expect("the request is here from the start of the chain, but while it is lent")
+        head.expect(IS_HERE)
+    }
+
+    /// The request, for the upstream. Kept only if somebody will look at it: otherwise it goes without a copy.
+    fn send_off(&mut self) -> Arc<RequestHead> {
+        let looked_at = Interest::ANY_RESPONSE.or(Interest::LOG);
+        let is_kept = self.interests.iter().any(|it| it.wants(looked_at));
+        let kept = is_kept.then(|| Arc::clone(self.head()));
+        std::mem::replace(&mut self.request, kept).expect(IS_HERE)
+    }
+
+    /// Have this done to the response when it passes a place, after what that place has wanted before.
+    pub(super) fn defer(&mut self, slot: usize, changes: Arc<Changes>) {
+        let before = self.later.iter().rposition(|(place, _)| *place < slot);
+        let first = before.map_or(0, |before| before + 1);
+        self.later.insert(first, (slot, changes));
     }
 
     /// From now on a place wants this.
@@ -132,7 +151,7 @@ impl Run {
     /// The request as it stands.
     pub(super) fn head(&self) -> &Arc<RequestHead> {
         let head = self.request.as_ref();
-        head.expect("the request is here from the start of the chain, but while it is lent")
+        head.expect(IS_HERE)
     }
 }
 
@@ -188,25 +207,15 @@ impl Chain {
         run.request = Some(request.head);
         let mut now = Instant::now();
         for (slot, pool) in self.pools.iter().enumerate() {
-            request.body = match request_step(run, slot, pool, request.body, &mut now).await? {
-                Step::Next(body) => body,
-                Step::Respond(response) => return Ok(Decision::Respond(response)),
-            };
+            let step = request_step(run, slot, pool, &mut request.body, &mut now);
+            if let Some(response) = step.await? {
+                return Ok(Decision::Respond(response));
+            }
             run.reached = slot + 1;
         }
         run.ended = Some(now);
-        // Kept only if somebody will look: otherwise the head goes to the upstream without a copy.
-        let looked_at = Interest::ANY_RESPONSE.or(Interest::LOG);
-        let head = run.head().clone();
-        if !run
-            .interests
-            .iter()
-            .any(|interest| interest.wants(looked_at))
-        {
-            run.request = None;
-        }
         Ok(Decision::Next(Request {
-            head,
+            head: run.send_off(),
             body: request.body,
         }))
     }
@@ -228,8 +237,7 @@ impl Chain {
         let mut now = None;
         for slot in (0..run.reached).rev() {
             let pool = &self.pools[slot];
-            let first = run.later.partition_point(|(place, _)| *place < slot);
-            for (_, changes) in run.later.drain(first..) {
+            while let Some((_, changes)) = run.later.pop_if(|(place, _)| *place >= slot) {
                 response = match changed(pool, response, &changes) {
                     Ok(response) => response,
                     Err(error) => failed(error),

@@ -7,15 +7,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
 use parking_lot::Mutex;
 
 use super::bindings::EditError;
+use super::notes::Notes;
 
 /// Header fields that a message may have after a plugin's edits: what may come from a client (`limits.headers` is at
 /// most 1,000) and some more. It also keeps far from the point (32,768) where a `HeaderMap` panics.
@@ -27,12 +27,6 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 const FEW_HEADERS: usize = 64;
 /// Bytes of name and value of a small field.
 const SMALL_FIELD_BYTES: usize = 256;
-/// Bytes that one plugin may put aside for one exchange.
-const MAX_STATE_BYTES: usize = 64 * 1024;
-/// Attributes of one exchange.
-const MAX_ATTRIBUTES: usize = 64;
-/// Bytes of an attribute's name and value.
-const MAX_ATTRIBUTE_BYTES: usize = 4 * 1024;
 /// Bytes of a path or query that a plugin sets.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
@@ -69,79 +63,13 @@ pub struct Facts {
     pub notes: Mutex<Notes>,
 }
 
-/// What plugins keep with an exchange.
-#[derive(Debug, Clone, Default)]
-pub struct Notes {
-    attributes: Vec<(Arc<str>, Arc<str>)>,
-    states: Vec<(usize, Bytes)>,
-}
-
 impl Facts {
-    pub(super) fn add_time(&self, slot: usize, nanoseconds: u64) {
-        if let Some(time) = self.times.get(slot) {
-            time.fetch_add(nanoseconds, Ordering::Relaxed);
+    pub(super) fn add_time(&self, slot: usize, time: Duration) {
+        if let Some(sum) = self.times.get(slot) {
+            let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            sum.fetch_add(nanoseconds, Ordering::Relaxed);
         }
     }
-
-    /// A value that some plugin shared.
-    #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<String> {
-        let notes = self.notes.lock();
-        let found = notes.attributes.iter().find(|(known, _)| **known == *name);
-        found.map(|(_, value)| value.to_string())
-    }
-
-    pub(super) fn set_attribute(&self, name: &str, value: &str) -> Result<(), EditError> {
-        check_attribute(name, value)?;
-        self.share(name.into(), value.into())
-    }
-
-    /// Share an attribute that is known to be one.
-    pub(super) fn share(&self, name: Arc<str>, value: Arc<str>) -> Result<(), EditError> {
-        let mut notes = self.notes.lock();
-        if let Some((_, known)) = notes
-            .attributes
-            .iter_mut()
-            .find(|(known, _)| *known == name)
-        {
-            *known = value;
-        } else if notes.attributes.len() >= MAX_ATTRIBUTES {
-            return Err(EditError::TooLarge);
-        } else {
-            notes.attributes.push((name, value));
-        }
-        Ok(())
-    }
-
-    pub(super) fn state(&self, slot: usize) -> Option<Bytes> {
-        let notes = self.notes.lock();
-        let found = notes.states.iter().find(|(owner, _)| *owner == slot);
-        found.map(|(_, state)| state.clone())
-    }
-
-    pub(super) fn set_state(&self, slot: usize, state: &[u8]) -> Result<(), EditError> {
-        if state.len() > MAX_STATE_BYTES {
-            return Err(EditError::TooLarge);
-        }
-        let state = Bytes::copy_from_slice(state);
-        let mut notes = self.notes.lock();
-        match notes.states.iter_mut().find(|(owner, _)| *owner == slot) {
-            Some((_, known)) => *known = state,
-            None => notes.states.push((slot, state)),
-        }
-        Ok(())
-    }
-}
-
-/// Whether it can be an attribute.
-pub(super) fn check_attribute(name: &str, value: &str) -> Result<(), EditError> {
-    if name.is_empty() {
-        return Err(EditError::InvalidName);
-    }
-    if name.len() + value.len() > MAX_ATTRIBUTE_BYTES {
-        return Err(EditError::TooLarge);
-    }
-    Ok(())
 }
 
 /// The head of the request, as it will be sent to the upstream.

@@ -142,15 +142,9 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Show the guest what the next hook is about.
-    pub(super) fn stage(&mut self, scene: Scene) {
-        self.store.data_mut().scene = Some(scene);
-    }
-
-    /// What the guest has made of it, also after a fault.
-    pub(super) fn unstage(&mut self) -> Scene {
-        let scene = self.store.data_mut().scene.take();
-        scene.expect("it was staged, and host functions only borrow it")
+    /// Show the guest what the next hook is about; afterwards, what it has made of it comes back, also after a fault.
+    pub(super) fn swap_scene(&mut self, stage: &mut Option<Scene>) {
+        std::mem::swap(&mut self.store.data_mut().scene, stage);
     }
 
     /// Call `handle` of `on-request` or `on-response` on the stage; it has `started` then.

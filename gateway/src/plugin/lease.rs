@@ -95,55 +95,55 @@ impl<'a> Lease<'a> {
     pub(super) async fn head(
         &mut self,
         side: Side,
-        scene: Scene,
+        stage: &mut Option<Scene>,
         now: &mut Instant,
-    ) -> (Scene, Result<WireDecision, Fault>) {
-        let result = self.enter(scene).head(side, *now).await;
-        let scene = self.leave(Hook::head(side), *now, result.as_ref().err());
-        *now = self.ended.unwrap_or(*now);
-        (scene, result)
+    ) -> Result<WireDecision, Fault> {
+        let result = self.enter(stage).head(side, *now).await;
+        *now = self.leave(Hook::head(side), stage, *now, result.as_ref().err());
+        result
     }
 
     /// Call the hook on a chunk.
     pub(super) async fn chunk(
         &mut self,
         side: Side,
-        scene: Scene,
+        stage: &mut Option<Scene>,
         data: Bytes,
         end: bool,
-    ) -> (Scene, Result<ChunkDecision, Fault>) {
+    ) -> Result<ChunkDecision, Fault> {
         let started = Instant::now();
-        let result = self.enter(scene).chunk(side, data, end, started).await;
-        let scene = self.leave(Hook::body(side), started, result.as_ref().err());
-        (scene, result)
+        let result = self.enter(stage).chunk(side, data, end, started).await;
+        self.leave(Hook::body(side), stage, started, result.as_ref().err());
+        result
     }
 
     /// Call the hook on a whole body.
     pub(super) async fn whole(
         &mut self,
         side: Side,
-        scene: Scene,
+        stage: &mut Option<Scene>,
         body: Bytes,
-    ) -> (Scene, Result<BodyDecision, Fault>) {
+    ) -> Result<BodyDecision, Fault> {
         let started = Instant::now();
-        let result = self.enter(scene).whole(side, body, started).await;
-        let scene = self.leave(Hook::body(side), started, result.as_ref().err());
-        (scene, result)
+        let result = self.enter(stage).whole(side, body, started).await;
+        self.leave(Hook::body(side), stage, started, result.as_ref().err());
+        result
     }
 
     /// Call the hook on the end of an exchange.
     pub(super) async fn log(&mut self, scene: Scene, entry: LogEntry) -> Result<(), Fault> {
         let started = Instant::now();
-        let result = self.enter(scene).log(entry, started).await;
-        self.leave(Hook::Log, started, result.as_ref().err());
+        let mut stage = Some(scene);
+        let result = self.enter(&mut stage).log(entry, started).await;
+        self.leave(Hook::Log, &mut stage, started, result.as_ref().err());
         result
     }
 
-    /// The instance, spoiled until [`Lease::leave`] says otherwise: a call may be dropped at any await.
-    fn enter(&mut self, scene: Scene) -> &mut Instance {
+    /// The instance with what is on the stage, spoiled until [`Lease::leave`] says otherwise: a call may be dropped at any await.
+    fn enter(&mut self, stage: &mut Option<Scene>) -> &mut Instance {
         self.spoiled = true;
         let instance = self.instance();
-        instance.stage(scene);
+        instance.swap_scene(stage);
         instance
     }
 
@@ -153,16 +153,24 @@ impl<'a> Lease<'a> {
             .expect("a lease has its instance until it is dropped")
     }
 
-    fn leave(&mut self, hook: Hook, started: Instant, fault: Option<&Fault>) -> Scene {
-        let scene = self.instance().unstage();
+    /// The call has ended; when.
+    fn leave(
+        &mut self,
+        hook: Hook,
+        stage: &mut Option<Scene>,
+        started: Instant,
+        fault: Option<&Fault>,
+    ) -> Instant {
+        self.instance().swap_scene(stage);
         self.spoiled = fault.is_some();
         let ended = Instant::now();
         self.ended = Some(ended);
         let time = ended.duration_since(started);
         self.pool.note(hook, time, ended, fault);
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        scene.request.facts.add_time(scene.slot, nanoseconds);
-        scene
+        if let Some(scene) = stage {
+            scene.request.facts.add_time(scene.slot, time);
+        }
+        ended
     }
 }
 

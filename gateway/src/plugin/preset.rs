@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use super::bindings::EditError;
-use super::head::{Changes, check_attribute};
+use super::head::Changes;
 use super::host::{Access, Scene};
+use super::notes::Attribute;
 
 /// Presets of one instance.
 const MAX_PRESETS: usize = 512;
@@ -25,15 +26,13 @@ pub(super) struct Preset {
     /// To the response's, when it comes. Shared, since it waits with the exchange.
     pub(super) response: Arc<Changes>,
     /// Values to share along the chain.
-    pub(super) attributes: Vec<(Arc<str>, Arc<str>)>,
+    pub(super) attributes: Vec<Arc<Attribute>>,
 }
 
 impl Preset {
     fn bytes(&self) -> usize {
         let attributes = self.attributes.iter();
-        let texts: usize = attributes
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let texts: usize = attributes.map(|attribute| attribute.bytes()).sum();
         let parts = self.request.len() + self.response.len() + self.attributes.len();
         self.request.bytes() + self.response.bytes() + texts + parts * PART_BYTES
     }
@@ -65,7 +64,7 @@ impl Preset {
     fn share(&self, scene: &Scene) -> Result<(), EditError> {
         let facts = &scene.request.facts;
         let mut attributes = self.attributes.iter();
-        attributes.try_for_each(|(name, value)| facts.share(Arc::clone(name), Arc::clone(value)))
+        attributes.try_for_each(|attribute| facts.share(Arc::clone(attribute)))
     }
 }
 
@@ -79,10 +78,6 @@ pub(super) struct Presets {
 impl Presets {
     /// Keep one; its number.
     pub(super) fn add(&mut self, preset: Preset) -> Result<u32, EditError> {
-        let attributes = preset.attributes.iter();
-        for (name, value) in attributes {
-            check_attribute(name, value)?;
-        }
         let bytes = self.bytes + preset.bytes();
         if self.list.len() >= MAX_PRESETS || bytes > MAX_PRESET_BYTES {
             return Err(EditError::TooLarge);
@@ -137,18 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_is_checked_when_it_is_prepared() {
-        let preset = |name: &str, value: &str| Preset {
-            attributes: vec![(name.into(), value.into())],
-            ..Preset::default()
-        };
-        let mut presets = Presets::default();
-        assert_eq!(
-            presets.add(preset("", "alice")),
-            Err(EditError::InvalidName)
-        );
+    fn an_attribute_has_a_name_and_a_bounded_value() {
+        let made = |name, value| Attribute::checked(name, value).map(|it| it.bytes());
         let long = "v".repeat(4096);
-        assert_eq!(presets.add(preset("a", &long)), Err(EditError::TooLarge));
-        assert_eq!(presets.add(preset("a", &long[1..])), Ok(0));
+        assert_eq!(made("", "alice"), Err(EditError::InvalidName));
+        assert_eq!(made("a", &long), Err(EditError::TooLarge));
+        assert_eq!(made("a", &long[1..]), Ok(4096));
     }
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use http::{Method, StatusCode, header};
 
-use super::answer::{Answer, stopped};
+use super::answer::Answer;
 use super::bindings::{BodyDecision, WireDecision};
 use super::body::{Begun, CollectError, HookBody, Stage, Whole};
 use super::chain::{ChainError, Response, Run};
 use super::fault::Fault;
-use super::head::{Changes, Notes, RequestHead, ResponseHead};
+use super::head::{Changes, RequestHead, ResponseHead};
+use super::hook::{head_hook, taken_down, whole_hook};
 use super::host::{Access, Orders, Scene};
 use super::instance::Side;
 use super::interest::Interest;
@@ -19,71 +20,75 @@ use super::pool::{Policy, Pool};
 use crate::body::Body;
 use crate::config::OnFault;
 
-/// What became of a step that a plugin may have answered.
-pub(super) enum Step<T> {
-    /// The message goes on.
-    Next(T),
-    /// The plugin answered.
-    Respond(Response),
-}
-
-/// The request passes one plugin: its head, which the run has, and its body. `now` is the time, before and after.
+/// The request passes one plugin: its head, which the run has, and its body. The response, if the plugin answered. `now` is
+/// the time, before and after.
 pub(super) async fn request_step(
     run: &mut Run,
     slot: usize,
     pool: &Arc<Pool>,
-    mut body: Body,
+    body: &mut Body,
     now: &mut Instant,
-) -> Result<Step<Body>, ChainError> {
+) -> Result<Option<Response>, ChainError> {
     if run.interests[slot].wants(Interest::REQUEST) {
         let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(run.head()));
-        let seen = scene_of_request(run.lend(), slot);
-        let (seen, decision) = head_hook(pool, Side::Request, seen, now).await;
+        let mut stage = Some(scene_of_request(run.lend(), slot));
+        let decision = head_hook(pool, Side::Request, &mut stage, now).await;
+        let seen = taken_down(stage);
         run.give_back(seen.request);
         match settle(pool, decision)? {
             Some(WireDecision::Next | WireDecision::NextPreset(_)) => {
-                keep(run, slot, seen.orders, seen.preset)
+                keep(run, slot, seen.orders, seen.preset);
             }
             Some(WireDecision::NextWith(interest)) => {
                 keep(run, slot, seen.orders, seen.preset);
                 run.set_interest(slot, Interest::from(interest).and(pool.exports()));
             }
-            Some(WireDecision::Respond) => return respond(pool, seen.orders).map(Step::Respond),
+            Some(WireDecision::Respond) => return respond(pool, seen.orders).map(Some),
             None => {
                 run.set_interest(slot, Interest::NONE);
                 run.request = original.or(run.request.take());
             }
         }
     }
-    let interest = run.interests[slot];
-    if interest.wants(Interest::REQUEST_WHOLE) {
-        // Rare and large, so kept out of every request's future.
-        let step = Box::pin(request_whole(run, slot, pool, body)).await;
-        *now = Instant::now();
-        return step;
+    if !run.interests[slot].wants(Interest::REQUEST_WHOLE.or(Interest::REQUEST_CHUNKS)) {
+        return Ok(None);
     }
-    if interest.wants(Interest::REQUEST_CHUNKS)
-        && !http_body::Body::is_end_stream(&body)
+    // Rare and large, so kept out of every request's future.
+    let step = Box::pin(request_body(run, slot, pool, body)).await;
+    *now = Instant::now();
+    step
+}
+
+async fn request_body(
+    run: &mut Run,
+    slot: usize,
+    pool: &Arc<Pool>,
+    body: &mut Body,
+) -> Result<Option<Response>, ChainError> {
+    if run.interests[slot].wants(Interest::REQUEST_WHOLE) {
+        return request_whole(run, slot, pool, body).await;
+    }
+    if !http_body::Body::is_end_stream(body)
         && let Some(lease) = settle(pool, pool.lease(Hook::RequestBody).await)?
     {
-        *now = Instant::now();
         let seen = scene(run.head(), Access::Read, None, slot);
         drop_length(run);
-        body = wrap(lease, seen, Side::Request, body);
+        *body = wrap(lease, seen, Side::Request, take(body));
     }
-    Ok(Step::Next(body))
+    Ok(None)
 }
 
 async fn request_whole(
     run: &mut Run,
     slot: usize,
     pool: &Arc<Pool>,
-    body: Body,
-) -> Result<Step<Body>, ChainError> {
-    let mut whole = collect(pool, body).await?;
+    body: &mut Body,
+) -> Result<Option<Response>, ChainError> {
+    let mut whole = collect(pool, take(body)).await?;
     let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(run.head()));
-    let seen = scene_of_request(run.lend(), slot);
-    let (seen, decision) = whole_hook(pool, Side::Request, seen, &whole).await;
+    let mut stage = Some(scene_of_request(run.lend(), slot));
+    let decision = whole_hook(pool, Side::Request, &mut stage, &whole).await;
+    let seen = taken_down(stage);
     run.give_back(seen.request);
     match settle(pool, decision)? {
         Some(BodyDecision::Pass) => keep(run, slot, seen.orders, seen.preset),
@@ -96,17 +101,24 @@ async fn request_whole(
             whole.data = data.into();
             drop_length(run);
         }
-        Some(BodyDecision::Respond) => return respond(pool, seen.orders).map(Step::Respond),
+        Some(BodyDecision::Respond) => return respond(pool, seen.orders).map(Some),
     }
-    Ok(Step::Next(whole.into_body()))
+    *body = whole.into_body();
+    Ok(None)
+}
+
+fn take(body: &mut Body) -> Body {
+    std::mem::replace(body, Body::empty())
 }
 
 /// Keep what is to be done to the response when it passes this place.
 fn keep(run: &mut Run, slot: usize, orders: Option<Box<Orders>>, preset: Option<Arc<Changes>>) {
     if let Some(orders) = orders.filter(|orders| !orders.later.is_empty()) {
-        run.later.push((slot, Arc::new(orders.later)));
+        run.defer(slot, Arc::new(orders.later));
     }
-    run.later.extend(preset.map(|preset| (slot, preset)));
+    if let Some(preset) = preset {
+        run.defer(slot, preset);
+    }
 }
 
 /// The response passes a place that wants its header fields edited. Without room for that it is a fault.
@@ -148,8 +160,9 @@ pub(super) async fn response_step(
 ) -> Result<Response, ChainError> {
     if run.interests[slot].wants(Interest::RESPONSE) {
         let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&response.head));
-        let seen = scene(request, Access::Read, Some(response.head), slot);
-        let (seen, decision) = head_hook(pool, Side::Response, seen, now).await;
+        let mut stage = Some(scene(request, Access::Read, Some(response.head), slot));
+        let decision = head_hook(pool, Side::Response, &mut stage, now).await;
+        let seen = taken_down(stage);
         let head = seen.response.ok_or_else(|| lost(pool))?;
         match settle(pool, decision)? {
             Some(WireDecision::Next | WireDecision::NextPreset(_)) => response.head = head,
@@ -206,8 +219,9 @@ async fn response_whole(
 ) -> Result<Response, ChainError> {
     let mut whole = collect(pool, response.body).await?;
     let original = (pool.on_fault() == OnFault::Skip).then(|| Arc::clone(&response.head));
-    let seen = scene(request, Access::Read, Some(response.head), slot);
-    let (seen, decision) = whole_hook(pool, Side::Response, seen, &whole).await;
+    let mut stage = Some(scene(request, Access::Read, Some(response.head), slot));
+    let decision = whole_hook(pool, Side::Response, &mut stage, &whole).await;
+    let seen = taken_down(stage);
     let mut head = seen.response.ok_or_else(|| lost(pool))?;
     match settle(pool, decision)? {
         Some(BodyDecision::Pass) => {}
@@ -261,65 +275,6 @@ pub(super) fn scene(
         preset: None,
         orders: None,
         slot,
-    }
-}
-
-/// `now` is when the hook before this one ended, and then when this one did.
-async fn head_hook(
-    pool: &Arc<Pool>,
-    side: Side,
-    scene: Scene,
-    now: &mut Instant,
-) -> (Scene, Result<WireDecision, Fault>) {
-    let hook = Hook::head(side);
-    let lease = match pool.warm_lease(hook) {
-        Ok(Some(lease)) => Ok(lease),
-        Ok(None) => {
-            let lease = Box::pin(pool.lease_when_free(hook)).await;
-            // Waiting is not the hook's time.
-            *now = Instant::now();
-            lease
-        }
-        Err(fault) => Err(fault),
-    };
-    match lease {
-        Ok(mut lease) => {
-            let notes = notes_to_undo(pool, &scene);
-            let (mut scene, result) = lease.head(side, scene, now).await;
-            undo(notes, &scene, result.is_err());
-            let result = stopped(result, &mut scene, WireDecision::Respond);
-            (scene, result)
-        }
-        Err(fault) => (scene, Err(fault)),
-    }
-}
-
-async fn whole_hook(
-    pool: &Arc<Pool>,
-    side: Side,
-    scene: Scene,
-    whole: &Whole,
-) -> (Scene, Result<BodyDecision, Fault>) {
-    match pool.lease(Hook::body(side)).await {
-        Ok(mut lease) => {
-            let notes = notes_to_undo(pool, &scene);
-            let (mut scene, result) = lease.whole(side, scene, whole.data.clone()).await;
-            undo(notes, &scene, result.is_err());
-            let result = stopped(result, &mut scene, BodyDecision::Respond);
-            (scene, result)
-        }
-        Err(fault) => (scene, Err(fault)),
-    }
-}
-
-/// What the chain has noted, if the plugin is to be got around as if it were not there.
-fn notes_to_undo(pool: &Pool, scene: &Scene) -> Option<Box<Notes>> {
-    (pool.on_fault() == OnFault::Skip).then(|| Box::new(scene.request.facts.notes.lock().clone()))
-}
-
-fn undo(notes: Option<Box<Notes>>, scene: &Scene, is_faulty: bool) {
-    if let Some(notes) = notes.filter(|_| is_faulty) {
-        *scene.request.facts.notes.lock() = *notes;
     }
 }
 

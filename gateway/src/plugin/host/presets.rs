@@ -6,6 +6,7 @@ use wasmtime::component::Linker;
 
 use super::super::bindings::{Edit, EditError, GuestPreset, names};
 use super::super::head::Changes;
+use super::super::notes::Attribute;
 use super::super::preset::Preset;
 use super::types::read_change;
 use super::{Ctx, Host, charge};
@@ -32,7 +33,10 @@ fn read(store: &Ctx<'_>, guest: &GuestPreset) -> wasmtime::Result<Result<Preset,
             attribute.name.to_str(store)?,
             attribute.value.to_str(store)?,
         );
-        attributes.push((name.into(), value.into()));
+        match Attribute::checked(&name, &value) {
+            Ok(attribute) => attributes.push(Arc::new(attribute)),
+            Err(error) => return Ok(Err(error)),
+        }
     }
     let request = read_changes(store, &guest.request_edits)?;
     let response = read_changes(store, &guest.response_edits)?;

@@ -9,6 +9,7 @@ use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmLi
 
 use super::super::bindings::{Edit, EditError, GuestHeader, Head, Header, names};
 use super::super::head::{self, Change, Field, MAX_HEADERS, RequestHead, ResponseHead};
+use super::super::notes::Attribute;
 use super::{Access, Ctx, Host, Scene, enter, respond, scene_of};
 
 type This = Resource<Head>;
@@ -171,7 +172,9 @@ fn link_notes(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
         |mut store: Ctx<'_>, (_, name, value): (This, WasmStr, WasmStr)| {
             enter(&mut store)?;
             let (name, value) = (name.to_str(&store)?, value.to_str(&store)?);
-            Ok((scene(&store)?.request.facts.set_attribute(&name, &value),))
+            let facts = &scene(&store)?.request.facts;
+            let attribute = Attribute::checked(&name, &value);
+            Ok((attribute.and_then(|attribute| facts.share(Arc::new(attribute))),))
         },
     )
 }
