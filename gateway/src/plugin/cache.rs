@@ -1,8 +1,9 @@
 //! Compiled components on disk, so that a start takes milliseconds.
 //!
-//! Keyed by the component's SHA-256 and the engine's compatibility hash. Loading machine code means trusting it, so a
-//! file is used only if this user owns it and its folder, nobody else can write either, and its checksum fits;
-//! otherwise it is compiled again. A cache that can't be written costs time, never correctness.
+//! Keyed by the component's SHA-256, the version of what is done to it before it is compiled, and the engine's
+//! compatibility hash. Loading machine code means trusting it, so a file is used only if this user owns it and its folder,
+//! nobody else can write either, and its checksum fits; otherwise it is compiled again. A cache that can't be written costs
+//! time, never correctness.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use super::reexport;
 
 /// Compiled components that are kept.
 const MAX_FILES: usize = 128;
@@ -54,16 +57,16 @@ impl Cache {
         &self,
         engine: &Engine,
         digest: &Digest,
-        wasm: &[u8],
+        compile: impl FnOnce() -> wasmtime::Result<Component>,
     ) -> wasmtime::Result<Component> {
         let Some(folder) = &self.folder else {
-            return Component::new(engine, wasm);
+            return compile();
         };
         let path = folder.join(file_name(engine, digest));
         if let Some(component) = read(engine, folder, &path) {
             return Ok(component);
         }
-        let component = Component::new(engine, wasm)?;
+        let component = compile()?;
         if let Err(error) = write(folder, &path, &component.serialize()?) {
             tracing::debug!(path = %path.display(), %error, "compiled component not cached");
         }
@@ -74,6 +77,7 @@ impl Cache {
 fn file_name(engine: &Engine, digest: &Digest) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    reexport::VERSION.hash(&mut hasher);
     format!("{}-{:016x}.cwasm", hex(digest), hasher.finish())
 }
 
@@ -175,7 +179,8 @@ mod tests {
         let folder = folder("own");
         let cache = Cache::new(Some(folder.clone()));
         let digest = digest(EMPTY_COMPONENT);
-        cache.load(&engine, &digest, EMPTY_COMPONENT).unwrap();
+        let compile = || Component::new(&engine, EMPTY_COMPONENT);
+        cache.load(&engine, &digest, compile).unwrap();
         let path = cached_file(&folder);
         assert!(read(&engine, &folder, &path).is_some());
 
@@ -198,7 +203,7 @@ mod tests {
         bytes[middle] ^= 1;
         fs::write(&path, &bytes).unwrap();
         assert!(read(&engine, &folder, &path).is_none(), "it is damaged");
-        cache.load(&engine, &digest, EMPTY_COMPONENT).unwrap();
+        cache.load(&engine, &digest, compile).unwrap();
         assert!(
             read(&engine, &folder, &path).is_some(),
             "it was compiled again"

@@ -10,6 +10,7 @@ use super::cache::{Cache, Digest, digest};
 use super::engine::MAX_COMPONENT_BYTES;
 use super::host::Host;
 use super::interest::Interest;
+use super::reexport::reexport;
 use crate::config::Grants;
 
 /// Why bytes can't be a plugin.
@@ -78,11 +79,15 @@ impl Loaded {
             return Err(ComponentError::TooLarge { bytes: bytes.len() });
         }
         let digest = digest(bytes);
-        let component = match kind(bytes)? {
-            Kind::Component => cache.load(engine, &digest, bytes),
-            Kind::Module => cache.load(engine, &digest, &componentize(bytes)?),
+        let load = |wasm: &[u8]| {
+            cache
+                .load(engine, &digest, || compile(engine, wasm))
+                .map_err(|error| ComponentError::Compile(format!("{error:#}")))
         };
-        let component = component.map_err(|error| ComponentError::Compile(format!("{error:#}")))?;
+        let component = match kind(bytes)? {
+            Kind::Component => load(bytes)?,
+            Kind::Module => load(&componentize(bytes)?)?,
+        };
         let imports = import_names(engine, &component);
         refuse_unknown(&imports)?;
         let exports = HookExports::of(&component);
@@ -194,6 +199,16 @@ fn componentize(module: &[u8]) -> Result<Vec<u8>, ComponentError> {
         .map_err(|error| ComponentError::NotComponentizable(format!("{error:#}")))
 }
 
+/// Compile it with its hooks exported again, or else as it is: that error is about what somebody wrote.
+fn compile(engine: &Engine, component: &[u8]) -> wasmtime::Result<Component> {
+    if let Some(changed) = reexport(component)
+        && let Ok(compiled) = Component::new(engine, changed)
+    {
+        return Ok(compiled);
+    }
+    Component::new(engine, component)
+}
+
 fn import_names(engine: &Engine, component: &Component) -> Vec<String> {
     component
         .component_type()
@@ -241,4 +256,25 @@ fn is_empty_wasi(import: &str) -> bool {
     ]
     .iter()
     .any(|interface| import.starts_with(interface))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compiled_is_the_component_with_its_hooks_exported_again() {
+        let engine = super::super::engine::new_engine().unwrap();
+        let component = stock_plugins::stock("headers").unwrap();
+        let changed = reexport(component).unwrap();
+        let code = |compiled: wasmtime::Result<Component>| compiled.unwrap().serialize().unwrap();
+        let compiled = code(compile(&engine, component));
+        assert!(compiled == code(Component::new(&engine, changed)));
+        assert!(compiled != code(Component::new(&engine, component)));
+        let broken = compile(&engine, b"\0asm\x0d\0\x01\0?").err().unwrap();
+        let error = Component::new(&engine, b"\0asm\x0d\0\x01\0?")
+            .err()
+            .unwrap();
+        assert_eq!(format!("{broken:#}"), format!("{error:#}"));
+    }
 }

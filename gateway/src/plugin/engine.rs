@@ -24,14 +24,15 @@ pub(super) const SHORT_TICK: Duration = Duration::from_micros(200);
 const GUEST_STACK_BYTES: usize = 512 * 1024;
 /// Stack of the fiber that a call runs on: the guest's part and room for host functions.
 const FIBER_STACK_BYTES: usize = GUEST_STACK_BYTES + 512 * 1024;
-/// Instances, memories and stacks that the pool of address space has room for, all plugins together.
+/// Instances, memories and stacks that the pool of address space has room for, all plugins together. Of core instances
+/// and tables four times as many, and one more core instance each for what `reexport` adds.
 const POOL_SLOTS: u32 = 5_000;
 /// Linear memory beyond which no plugin's `memory` limit may go.
 const MAX_MEMORY_BYTES: usize = 1 << 30;
 /// Table elements of one instance: function pointers and such.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// Core modules, their memories and their tables in one component. Toolchains with an interpreter need about twenty of the
-/// first and one of the second.
+/// first and one of the second. What `reexport` adds counts as well; where there is no room for it, it adds nothing.
 pub(super) const MAX_CORE_INSTANCES: usize = 64;
 pub(super) const MAX_MEMORIES: usize = 4;
 pub(super) const MAX_TABLES: usize = 64;
@@ -72,7 +73,7 @@ fn config(strategy: InstanceAllocationStrategy) -> Config {
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(POOL_SLOTS)
-        .total_core_instances(POOL_SLOTS * 4)
+        .total_core_instances(POOL_SLOTS * (4 + 1))
         .total_memories(POOL_SLOTS)
         .total_tables(POOL_SLOTS * 4)
         .total_stacks(POOL_SLOTS)

@@ -1,7 +1,7 @@
 //! The plugin runtime: sandboxed components, their instances, and the chains that they form.
 //!
 //! In reading order: what hooks see (`head`) and what they answer ([`Interest`], [`Fault`]); how bytes become a
-//! loaded component (`engine`, `cache`, `component`); how an instance is made, leased, called and thrown away
+//! loaded component (`engine`, `cache`, `reexport`, `component`); how an instance is made, leased, called and thrown away
 //! (`host`, `instance`, `pool`, `lease`); how plugins stand in a row (`chain`, `step`, `body`).
 //!
 //! Promises: a plugin never gets more time, memory or reach than its limits and grants say; an instance counts as
@@ -27,6 +27,7 @@ mod names;
 mod notes;
 mod pool;
 mod preset;
+mod reexport;
 mod runtime;
 mod spinning;
 mod step;
