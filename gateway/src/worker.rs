@@ -1,5 +1,5 @@
-//! Which worker a thread is. Connections and plugin instances are kept per worker and never cross over; whatever keeps
-//! them holds one shard for each worker and picks its own by [`current`].
+//! Which worker a thread is. Connections are kept per worker and never cross over; plugin instances are, and do so only where
+//! there is no room for another. Whatever keeps them holds one shard for each worker and picks its own.
 //!
 //! The control thread has the last shard; threads that are no worker otherwise (start-up, tests) share the first one.
 
@@ -42,6 +42,13 @@ pub fn enter(index: usize) {
 /// they were made.
 #[must_use]
 pub fn shard<T>(shards: &[T]) -> &T {
+    &shards[index(shards.len())]
+}
+
+/// This worker's place among `count` shards, as for [`shard`].
+#[must_use]
+pub fn index(count: usize) -> usize {
     // No division: this is on the way of every request.
-    shards.get(CURRENT.get()).unwrap_or(&shards[0])
+    let current = CURRENT.get();
+    if current < count { current } else { 0 }
 }

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 
 use super::bindings::ChunkDecision;
 use super::fault::Fault;
+use super::hook::taken_down;
 use super::host::Scene;
 use super::instance::Side;
 use super::lease::Lease;
@@ -275,7 +276,7 @@ async fn call(
     let result = lease.chunk(side, &mut scene, piece.clone(), end).await;
     let stage = Stage {
         lease,
-        scene: scene.expect("a hook that has ended has put it back"),
+        scene: taken_down(scene),
         side,
         begun,
     };

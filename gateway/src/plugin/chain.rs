@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::bindings::{LogEntry, PluginTime};
@@ -85,7 +86,7 @@ pub struct Run {
     pub(super) request: Option<Arc<RequestHead>>,
     /// What places want done to the response when it passes them, in the order of the places; of one place the last lies
     /// first, since they are taken from the end.
-    pub(super) later: Vec<(usize, Arc<Changes>)>,
+    pub(super) later: SmallVec<[(usize, Arc<Changes>); 4]>,
     hurry: Hurry,
     /// When the request had passed the chain, if that has plugins.
     pub(super) ended: Option<Instant>,
@@ -189,7 +190,7 @@ impl Chain {
             reached: 0,
             interests: Arc::clone(&self.declared),
             request: None,
-            later: Vec::new(),
+            later: SmallVec::new(),
             hurry,
             ended: None,
         }
@@ -237,7 +238,9 @@ impl Chain {
         let mut now = None;
         for slot in (0..run.reached).rev() {
             let pool = &self.pools[slot];
-            while let Some((_, changes)) = run.later.pop_if(|(place, _)| *place >= slot) {
+            while run.later.last().is_some_and(|(place, _)| *place >= slot)
+                && let Some((_, changes)) = run.later.pop()
+            {
                 response = match changed(pool, response, &changes) {
                     Ok(response) => response,
                     Err(error) => failed(error),

@@ -1,6 +1,6 @@
 //! Calling a hook of a plugin on what is on the stage, and what is undone if the plugin is got around.
 //!
-//! Promises: however a call ends, the scene is on the stage again.
+//! Promises: however a call ends, the scene is on the stage again; unless it is dropped, which ends its exchange.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::bindings::EditError;
 use super::head::Facts;
@@ -19,7 +20,7 @@ const MAX_ATTRIBUTE_BYTES: usize = 4 * 1024;
 /// What plugins keep with an exchange.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
-    attributes: Vec<Arc<Attribute>>,
+    attributes: SmallVec<[Arc<Attribute>; 2]>,
     states: Vec<(usize, Bytes)>,
 }
 

@@ -118,8 +118,8 @@ pub(super) struct PoolParts {
 }
 
 impl Pool {
-    /// Make a pool with a warm instance for each worker. A plugin that can't start, or refuses its configuration, is
-    /// found out here, at load.
+    /// Make a pool with a warm instance for each worker, as far as `limits.instances` allows. A plugin that can't start, or
+    /// refuses its configuration, is found out here, at load.
     pub(super) async fn new(parts: PoolParts) -> Result<Self, StartError> {
         let PoolParts {
             engine,

@@ -1,8 +1,8 @@
 //! The instances of one pool: idle ones on a shelf for each worker, room for some more, and a queue of those that wait.
 //!
 //! Promises: there are never more than the limit, idle ones included; a warm one is had and put back without touching what
-//! other workers write to; those that wait are served in the order in which they came, before whoever comes later, by an
-//! instance of any worker. Leaves out: what an instance is, and how it is made.
+//! other workers write to; those that wait are served in the order in which they came, before whoever comes when that can be
+//! seen, by an instance of any worker. Leaves out: what an instance is, and how it is made.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -16,7 +16,7 @@ use crate::worker;
 /// Instances, by whatever stands for one.
 #[derive(Debug)]
 pub(super) struct Stock<T> {
-    /// By worker; last in, first out.
+    /// By worker; last in, first out, so that the longer idle lie further down.
     shelves: Box<[Mutex<Vec<Idle<T>>>]>,
     /// How many more there may be.
     room: AtomicUsize,
@@ -125,7 +125,6 @@ impl<T> Stock<T> {
         for shelf in &self.shelves {
             let mut idle = shelf.lock();
             let is_stale = |idle: &&Idle<T>| now.duration_since(idle.since) > longest;
-            // The longer idle, the further down.
             let stale = idle.iter().take_while(is_stale).count();
             let stale = stale.min(idle.len().saturating_sub(1));
             retired.extend(idle.drain(..stale).map(|idle| idle.instance));
@@ -152,21 +151,39 @@ impl<T> Stock<T> {
     /// Hand what there is to those that wait.
     fn serve(&self) {
         while self.is_awaited() {
-            let own = worker::shard(&self.shelves).lock().pop();
-            let supply = match own {
-                Some(idle) => Supply::Instance(idle.instance),
-                None if self.take_room() => Supply::Room,
-                None => match self.shelves.iter().find_map(|shelf| shelf.lock().pop()) {
-                    Some(idle) => Supply::Instance(idle.instance),
-                    None => return,
-                },
+            let own = worker::index(self.shelves.len());
+            let newest = self.shelves[own].lock().pop().map(|idle| (own, idle));
+            let found = match newest {
+                None if self.take_room() => {
+                    if self.hand_over(Supply::Room).is_some() {
+                        self.make_room();
+                    }
+                    continue;
+                }
+                None => self.take_from_others(own),
+                own => own,
             };
-            match self.hand_over(supply) {
-                Some(Supply::Instance(instance)) => self.shelve(instance, Instant::now()),
-                Some(Supply::Room) => self.make_room(),
-                None => {}
+            let Some((shelf, Idle { instance, since })) = found else {
+                return;
+            };
+            if let Some(Supply::Instance(instance)) = self.hand_over(Supply::Instance(instance)) {
+                let mut idle = self.shelves[shelf].lock();
+                let place = idle.partition_point(|other| other.since <= since);
+                idle.insert(place, Idle { instance, since });
             }
         }
+    }
+
+    /// Another worker's, with the number of its shelf: the oldest, which that one would come to last.
+    fn take_from_others(&self, own: usize) -> Option<(usize, Idle<T>)> {
+        let count = self.shelves.len();
+        let others = (1..count).map(|step| (own + step) % count);
+        others
+            .filter_map(|shelf| {
+                let mut idle = self.shelves[shelf].lock();
+                (!idle.is_empty()).then(|| (shelf, idle.remove(0)))
+            })
+            .next()
     }
 
     /// To whoever has waited longest; back, if nobody does any more.
@@ -238,6 +255,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn there_are_never_more_than_the_limit_and_nobody_is_forgotten() {
+        worker::set_count(2);
         let stock = Arc::new(Stock::new(2));
         let made = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..50)
@@ -245,6 +263,8 @@ mod tests {
                 let (stock, made) = (Arc::clone(&stock), Arc::clone(&made));
                 tokio::spawn(async move {
                     for round in 0..50 {
+                        // Whichever thread it is, as a task of either worker; until it awaits.
+                        worker::enter(task % 2);
                         if (task + round) % 7 == 0 {
                             // One that gives up at once, or after it was given something.
                             match poll(pin!(stock.take_when_free())) {
@@ -264,6 +284,7 @@ mod tests {
                             Supply::Room => made.fetch_add(1, SeqCst),
                         };
                         tokio::task::yield_now().await;
+                        worker::enter(task % 2);
                         if (task + round) % 5 == 0 {
                             made.fetch_sub(1, SeqCst);
                             stock.remove();

@@ -24,6 +24,9 @@ pub(super) const HOOK_BOUNDS_US: &[u64] = &[
     250_000, 500_000, 1_000_000,
 ];
 
+/// Buckets of the histogram with the most, one for everything above its bounds included.
+const MAX_BUCKETS: usize = HOOK_BOUNDS_US.len() + 1;
+
 /// A histogram of durations.
 #[derive(Debug)]
 pub struct Histogram {
@@ -37,16 +40,17 @@ pub struct Histogram {
 #[repr(align(64))]
 struct Row {
     sum_ns: AtomicU64,
-    /// One more than bounds: the last is for everything above.
-    buckets: Box<[AtomicU64]>,
+    /// One more than bounds is used: the last is for everything above.
+    buckets: [AtomicU64; MAX_BUCKETS],
 }
 
 impl Histogram {
-    /// No observations yet; `bounds_us` ascend.
+    /// No observations yet; `bounds_us` ascend, and are no more than those of hooks.
     pub(super) fn new(bounds_us: &'static [u64]) -> Self {
+        debug_assert!(bounds_us.len() < MAX_BUCKETS);
         let row = || Row {
             sum_ns: AtomicU64::new(0),
-            buckets: (0..=bounds_us.len()).map(|_| AtomicU64::new(0)).collect(),
+            buckets: Default::default(),
         };
         Self {
             bounds_us,
