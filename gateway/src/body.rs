@@ -17,8 +17,8 @@ pub enum BodyError {
     /// The connection it came over broke or its framing was wrong.
     #[error("the sender broke off: {0}")]
     Sender(#[source] hyper::Error),
-    /// No byte came for too long.
-    #[error("no byte of body for {0:?}")]
+    /// No byte came for too long, or too few did.
+    #[error("the sender kept us waiting for {0:?}")]
     Idle(std::time::Duration),
     /// It is longer than allowed.
     #[error("longer than {0} bytes")]

@@ -16,7 +16,7 @@ use crate::config::{
     self, ChainEntry, ClientLimits, Component, Config, ConfigError, ConfigErrors, Network, Place,
 };
 use crate::observe::Metrics;
-use crate::observe::metrics::RouteMetrics;
+use crate::observe::metrics::{InFlight, RouteMetrics};
 use crate::plugin::{
     Chain, Fetch, LoadError, LoadedComponent, MAX_COMPONENT_BYTES, PoolSpec, Runtime,
 };
@@ -61,7 +61,17 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Bytes of request body.
     pub max_body_bytes: Option<u64>,
+    /// Requests of this route in flight.
+    pub requests_in_flight: Option<u32>,
     metrics: Arc<RouteMetrics>,
+}
+
+impl Route {
+    /// A place among so many requests in flight; `None`: there is none left. They are counted across generations.
+    #[must_use]
+    pub fn place(&self, limit: u32) -> Option<InFlight> {
+        InFlight::take(&self.metrics, limit)
+    }
 }
 
 impl Snapshot {
@@ -142,6 +152,7 @@ impl Builder {
                     rewrite_host: route.rewrite_host.clone(),
                     timeout: route.timeout,
                     max_body_bytes: route.max_body_bytes,
+                    requests_in_flight: route.requests_in_flight,
                     metrics: self.metrics.route(&route.name),
                 }),
                 (Err(error), _) => errors.push(ConfigError::at(&error.origin, error.to_string())),

@@ -5,6 +5,7 @@
 //! nothing uses, which are warnings and not errors, so that a route can be switched off for a while.
 
 mod chain;
+mod limits;
 mod pattern;
 mod plugins;
 mod routes;

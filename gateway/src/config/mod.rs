@@ -7,11 +7,12 @@
 //! built to find that.
 //!
 //! Reading order: `check` (the door, and one file for each table below it), `read` (typed access that collects
-//! problems), then the values: `units`, `host`, `network`, `secret`, `substitute`; `suggest` and `error` last.
+//! problems), then the values: `limits`, `units`, `host`, `network`, `secret`, `substitute`; `suggest` and `error` last.
 
 mod check;
 mod error;
 mod host;
+mod limits;
 pub mod network;
 mod read;
 mod secret;
@@ -31,6 +32,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 pub use check::{load, load_partly, log_level, parse};
 pub use error::{ConfigError, ConfigErrors, Invalid};
+pub use limits::ClientLimits;
 pub use network::{Network, Origin};
 pub use secret::PluginConfig;
 
@@ -76,29 +78,6 @@ pub struct Server {
     pub kv_memory_bytes: usize,
     /// Limits on clients.
     pub limits: ClientLimits,
-}
-
-/// `[server.limits]`: what a client may use. Every value is per connection unless its name says otherwise.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ClientLimits {
-    /// Open client connections in all. Key `connections`, default 10,000.
-    pub connections: usize,
-    /// Time to send a request head. Key `header-timeout`, default 10 s.
-    pub header_timeout: Duration,
-    /// Time that a connection may be idle between requests. Key `idle-timeout`, default 60 s.
-    pub idle_timeout: Duration,
-    /// Time without a byte of body, in either direction. Key `body-timeout`, default 30 s.
-    pub body_timeout: Duration,
-    /// Header fields in a request. Key `headers`, default 100, at most 1,000.
-    pub headers: usize,
-    /// Bytes of a request head. Key `header-bytes`, default 64 KiB.
-    pub header_bytes: usize,
-    /// Bytes of a request target. Key `uri-bytes`, default 8 KiB; more is 414.
-    pub uri_bytes: usize,
-    /// Concurrent streams on an h2 connection. Key `streams`, default 100.
-    pub streams: u32,
-    /// Time for open exchanges to end when the gateway stops. Key `drain-timeout`, default 30 s.
-    pub drain_timeout: Duration,
 }
 
 /// Where lines for the access log go.
@@ -301,6 +280,9 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Bytes of request body. Key `max-body`, default none.
     pub max_body_bytes: Option<u64>,
+    /// Requests of this route in flight; one more is 503 `overloaded`. Key `requests-in-flight`, default none beyond
+    /// that of `[server.limits]`.
+    pub requests_in_flight: Option<u32>,
     /// The chain, `[server] plugins` included in front. Key `plugins`.
     pub plugins: Vec<ChainEntry>,
 }

@@ -28,7 +28,7 @@ pub use histogram::Histogram;
 pub use plugin::{HookMetrics, PluginMetrics};
 pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
-pub use route::RouteMetrics;
+pub use route::{InFlight, RouteMetrics};
 pub use words::Words;
 
 use crate::state::StateStats;
@@ -44,8 +44,10 @@ pub struct Metrics {
     pub requests_in_flight: Gauge,
     /// Open client connections.
     pub client_connections: Gauge,
-    /// Client connections that were turned away at once because there were too many.
-    pub client_connections_refused: Counter,
+    /// Client connections that were turned away at once because there were too many, by the limit that said so.
+    pub client_connections_refused: Words,
+    /// Client connections that were cut off because a limit was exceeded, by its reason.
+    pub client_connections_cut: Words,
     /// Requests that failed, by reason.
     pub failures: Words,
     /// Reloads, by result: `ok` or `error`.
@@ -70,7 +72,8 @@ impl Metrics {
         let metrics = Self {
             requests_in_flight: Gauge::default(),
             client_connections: Gauge::default(),
-            client_connections_refused: Counter::default(),
+            client_connections_refused: Words::new("limit", &["connections"]),
+            client_connections_cut: Words::new("reason", &[]),
             failures: Words::new("reason", &[]),
             reloads: Words::new("result", &["ok", "error"]),
             generation: Gauge::default(),
@@ -144,6 +147,11 @@ impl Metrics {
             "client_connections_refused",
             "Client connections refused because there were too many",
             self.client_connections_refused.clone(),
+        );
+        ours.register(
+            "client_connections_cut",
+            "Client connections cut off for exceeding a limit",
+            self.client_connections_cut.clone(),
         );
         ours.register("failures", "Requests that failed", self.failures.clone());
         ours.register(
@@ -226,8 +234,13 @@ pub struct Raised(Gauge);
 
 /// Raise a gauge by one until the answer is dropped.
 pub fn raise(gauge: &Gauge) -> Raised {
-    gauge.inc();
-    Raised(gauge.clone())
+    raise_counting(gauge).0
+}
+
+/// Raise a gauge likewise, and say how high it was.
+pub fn raise_counting(gauge: &Gauge) -> (Raised, u64) {
+    let before = gauge.inc();
+    (Raised(gauge.clone()), u64::try_from(before).unwrap_or(0))
 }
 
 impl Drop for Raised {

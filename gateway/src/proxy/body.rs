@@ -1,25 +1,32 @@
-//! What flows is watched: the client's body on its way in (bytes, a limit, a stall), the response's body on its way out
-//! (bytes, its end). The exchange ends with the response's body, not with its head.
+//! What flows is watched: the client's body on its way in (bytes, a limit, its pace), the response's body on its way out
+//! (bytes, its end, whether the client takes it). The exchange ends with the response's body, not with its head.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
 
 use super::exchange::Exchange;
+use super::patience::{Grace, Patience};
+use super::taking;
 use crate::body::{Body, BodyError};
+use crate::config::ClientLimits;
 
 /// Bytes that passed.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) request_bytes: AtomicU64,
     pub(super) response_bytes: AtomicU64,
+    /// Whether the client was sent the response's head.
+    pub(super) is_answered: AtomicBool,
 }
+
+/// What a client on HTTP/2 is given of a body at a time, in bytes. Its pace is looked at from piece to piece, and a frame
+/// holds no more anyway.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// Whether trailers may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +42,7 @@ pub(super) struct RequestBody {
     counters: Arc<Counters>,
     passed_bytes: u64,
     limit_bytes: u64,
-    stall_limit: Duration,
-    /// Made when the body first keeps us waiting; most never do.
-    stalled: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
 
 impl RequestBody {
@@ -46,7 +51,7 @@ impl RequestBody {
         inner: Body,
         counters: &Arc<Counters>,
         limit_bytes: Option<u64>,
-        stall_limit: Duration,
+        limits: &ClientLimits,
         trailers: Passage,
     ) -> Body {
         Body::boxed(Self {
@@ -55,17 +60,21 @@ impl RequestBody {
             counters: Arc::clone(counters),
             passed_bytes: 0,
             limit_bytes: limit_bytes.unwrap_or(u64::MAX),
-            stall_limit,
-            stalled: None,
+            patience: Patience::new(Grace::of_client(limits)),
         })
     }
 
-    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let limit = self.stall_limit;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        stalled.as_mut().poll(cx)
+    /// Nothing has come. A client that was answered already is in a conversation, in which it may be its turn to listen:
+    /// then it is the response's pace that counts.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        if self.counters.is_answered.load(Ordering::Relaxed) {
+            self.patience.pause();
+            return Poll::Pending;
+        }
+        let limit = self.patience.limit();
+        self.patience
+            .poll_enough(cx)
+            .map(|()| BodyError::Idle(limit))
     }
 }
 
@@ -78,17 +87,12 @@ impl HttpBody for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
-            let limit = self.stall_limit;
-            return self
-                .poll_stall(cx)
-                .map(|()| Some(Err(BodyError::Idle(limit))));
+            return self.poll_patience(cx).map(|error| Some(Err(error)));
         };
-        let limit = self.stall_limit;
-        if let Some(stalled) = &mut self.stalled {
-            stalled.as_mut().reset(Instant::now() + limit);
-        }
         if let Some(Ok(frame)) = &frame {
-            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            self.patience.moved(length);
+            let bytes = length as u64;
             self.passed_bytes = self.passed_bytes.saturating_add(bytes);
             if self.passed_bytes > self.limit_bytes {
                 return Poll::Ready(Some(Err(BodyError::TooLarge(self.limit_bytes))));
@@ -115,6 +119,9 @@ impl HttpBody for RequestBody {
 /// The body that a client gets. It carries the exchange, which ends when this is dropped.
 pub(super) struct ResponseBody {
     inner: Body,
+    /// What was more than a piece.
+    rest: Bytes,
+    piece_bytes: usize,
     exchange: Exchange,
 }
 
@@ -125,7 +132,35 @@ impl ResponseBody {
             exchange.complete();
             return inner;
         }
-        Body::boxed(Self { inner, exchange })
+        let piece_bytes = if exchange.is_multiplexed() {
+            PIECE_BYTES
+        } else {
+            usize::MAX
+        };
+        Body::boxed(Self {
+            inner,
+            rest: Bytes::new(),
+            piece_bytes,
+            exchange,
+        })
+    }
+
+    /// The next piece of what is there.
+    fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        self.rest = if data.len() > self.piece_bytes {
+            data.split_off(self.piece_bytes)
+        } else {
+            Bytes::new()
+        };
+        taking::gave(data.len());
+        self.exchange
+            .counters()
+            .response_bytes
+            .fetch_add(data.len() as u64, Ordering::Relaxed);
+        if self.is_end_stream() {
+            self.exchange.complete();
+        }
+        Frame::data(data)
     }
 }
 
@@ -137,29 +172,43 @@ impl HttpBody for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-                self.exchange
-                    .counters()
-                    .response_bytes
-                    .fetch_add(bytes, Ordering::Relaxed);
-            }
-            Some(Err(error)) => self.exchange.response_broke(error),
-            None => self.exchange.complete(),
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return Poll::Ready(Some(Ok(self.piece(rest))));
         }
-        if self.inner.is_end_stream() {
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            taking::pauses();
+            return Poll::Pending;
+        };
+        let frame = match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => return Poll::Ready(Some(Ok(self.piece(data)))),
+                Err(trailers) => Some(Ok(trailers)),
+            },
+            Some(Err(error)) => {
+                self.exchange.response_broke(&error);
+                Some(Err(error))
+            }
+            None => None,
+        };
+        taking::pauses();
+        if frame.is_none() || self.inner.is_end_stream() {
             self.exchange.complete();
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let mut hint = self.inner.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }

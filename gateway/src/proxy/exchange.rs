@@ -4,7 +4,7 @@
 //! earlier when the client has left.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{StatusCode, Version};
@@ -17,13 +17,16 @@ use super::failure::Failure;
 use crate::body::BodyError;
 use crate::observe::Metrics;
 use crate::observe::escape::escape;
-use crate::observe::metrics::{Raised, raise};
+use crate::observe::metrics::{InFlight, Raised, raise_counting};
 use crate::plugin::{Facts, Hurry, LogEntry, Response, Run};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Route, Snapshot};
 use crate::upstream::SendTrace;
 
 /// Log entries of one worker that wait for `on-log` hooks; what comes on top is dropped and counted.
 const MAX_QUEUED_ENTRIES: usize = 8 * 1024;
+
+/// How often the log says that load is shed.
+const SAY_SHED_EVERY: Duration = Duration::from_secs(10);
 
 /// The status in the log of a client that left before there was a response.
 const CLIENT_CLOSED_STATUS: u16 = 499;
@@ -84,8 +87,12 @@ pub(super) struct Record {
     metrics: Arc<Metrics>,
     queue: LogQueue,
     outcome: Mutex<Outcome>,
+    /// Requests in flight when this one came.
+    others: u64,
+    /// Held where the route has a limit of its own.
+    place: Option<InFlight>,
     _in_flight: Raised,
-    _busy: Busy,
+    busy: Busy,
 }
 
 /// How it went so far.
@@ -108,14 +115,17 @@ impl Exchange {
         queue: LogQueue,
     ) -> Self {
         let run = snapshot.chain(None).begin(Hurry::None);
+        let (in_flight, others) = raise_counting(&metrics.requests_in_flight);
         let record = Record {
             snapshot,
             facts: Arc::new(facts),
             counters: Arc::default(),
             trace: SendTrace::default(),
             route: None,
-            _in_flight: raise(&metrics.requests_in_flight),
-            _busy: busy,
+            others,
+            place: None,
+            _in_flight: in_flight,
+            busy,
             metrics: Arc::clone(metrics),
             queue,
             outcome: Mutex::default(),
@@ -127,8 +137,14 @@ impl Exchange {
         &self.record.counters
     }
 
+    /// Whether the client may have other exchanges on the same connection at the same time.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.record.facts.protocol == Version::HTTP_2
+    }
+
     /// The client is sent this status now.
     pub(super) fn sent(&mut self, status: StatusCode) {
+        self.counters().is_answered.store(true, Ordering::Relaxed);
         self.record.outcome.get_mut().status = Some(status);
     }
 
@@ -159,6 +175,25 @@ impl Exchange {
 }
 
 impl Record {
+    /// Whether the gateway takes on another request, this one.
+    pub(super) fn check_room(&self) -> Result<(), Failure> {
+        if self.others < u64::from(self.snapshot.limits.requests_in_flight) {
+            return Ok(());
+        }
+        Err(shed("server.limits.requests-in-flight"))
+    }
+
+    /// Whether its route does; then it counts there until its end.
+    pub(super) fn take_place(&mut self, route: &Route) -> Result<(), Failure> {
+        if let Some(limit) = route.requests_in_flight {
+            self.place = route.place(limit);
+            if self.place.is_none() {
+                return Err(shed("requests-in-flight of the route"));
+            }
+        }
+        Ok(())
+    }
+
     /// Take note of a failure and make the response for it. The cause is logged here, once.
     pub(super) fn fail(&self, failure: &Failure) -> Response {
         let (status, reason) = (failure.status(), failure.reason());
@@ -168,7 +203,9 @@ impl Record {
         let cause = escape(&cause);
         // The client's doing is not worth an operator's attention each time; what is ours, a plugin's or the upstream's
         // is.
-        let is_worth_it = status.is_server_error() && !matches!(failure, Failure::MethodRefused);
+        // Nor is each request that is shed: that there are some is told by whoever sheds them.
+        let is_worth_it = status.is_server_error()
+            && !matches!(failure, Failure::MethodRefused | Failure::Overloaded(_));
         if is_worth_it {
             tracing::warn!(
                 request_id,
@@ -236,6 +273,9 @@ impl Drop for Exchange {
         let unsent = if is_panic { 500 } else { CLIENT_CLOSED_STATUS };
         let status = outcome.status.map_or(unsent, |status| status.as_u16());
         let duration = record.facts.clock.elapsed();
+        if outcome.is_complete && record.facts.protocol == Version::HTTP_2 {
+            record.busy.completed();
+        }
         record
             .snapshot
             .route_metrics(record.route, &record.metrics)
@@ -257,6 +297,22 @@ impl Drop for Exchange {
             record.metrics.log_entries_dropped.inc();
         }
     }
+}
+
+/// Turn a request away. The log hears of it now and then: a line for each would cost more than the request.
+fn shed(limit: &'static str) -> Failure {
+    static SAID_AT: AtomicU64 = AtomicU64::new(0);
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    let before = SAID_AT.load(Ordering::Relaxed);
+    let is_due = now >= before + SAY_SHED_EVERY.as_secs();
+    let (said, unsaid) = (Ordering::Relaxed, Ordering::Relaxed);
+    if is_due && SAID_AT.compare_exchange(before, now, said, unsaid).is_ok() {
+        tracing::warn!(
+            limit,
+            "too many requests in flight: turning some away with 503 overloaded"
+        );
+    }
+    Failure::Overloaded(limit)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

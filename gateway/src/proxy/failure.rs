@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use thiserror::Error;
 
 use crate::body::{Body, BodyError};
 use crate::plugin::{ChainError, Response, ResponseHead};
 use crate::route::BadPath;
 use crate::upstream::SendError;
+
+/// When a client that was turned away may come again, in seconds. Load that is shed has gone in a moment or comes from
+/// somebody who doesn't heed this.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request could not be served.
 #[derive(Debug, Error)]
@@ -41,6 +45,9 @@ pub enum Failure {
     /// The request target is too long.
     #[error("the request target is longer than {0} bytes")]
     UriTooLong(usize),
+    /// There are as many requests in flight as the gateway, or this route, takes on.
+    #[error("as many requests are in flight as {0} allows")]
+    Overloaded(&'static str),
     /// There are too many header fields, or too many bytes of them.
     #[error("the header fields are too many or too long")]
     HeadersTooLarge,
@@ -109,7 +116,9 @@ impl Failure {
             | Self::UpstreamClosed(_)
             | Self::UpstreamProtocol(_)
             | Self::PluginAborted(_) => StatusCode::BAD_GATEWAY,
-            Self::PluginFault(_) | Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::PluginFault(_) | Self::NoEndpoint | Self::Overloaded(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnectTimeout(_) | Self::UpstreamTimeout(_) | Self::Timeout(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -127,6 +136,7 @@ impl Failure {
             Self::BadHost(_) => "bad-host",
             Self::BadTarget => "bad-target",
             Self::UriTooLong(_) => "uri-too-long",
+            Self::Overloaded(_) => "overloaded",
             Self::HeadersTooLarge => "headers-too-large",
             Self::BodyTooLarge(_) => "body-too-large",
             Self::BodyTimeout(_) => "body-timeout",
@@ -152,6 +162,9 @@ impl Failure {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Self::MethodNotAllowed { allow } = self {
             headers.insert(ALLOW, allow.clone());
+        }
+        if let Self::Overloaded(_) = self {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         // Neither word needs escaping: reasons are ours, ids are hexadecimal.
         let body = format!(

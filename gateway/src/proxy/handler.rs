@@ -200,6 +200,7 @@ fn admit(
     request: Request<Body>,
 ) -> Result<(usize, plugin::Request, Trailers), Failure> {
     let Exchange { run, record } = exchange;
+    record.check_room()?;
     let snapshot = Arc::clone(&record.snapshot);
     let target = target::read(&request, snapshot.limits.uri_bytes)?;
     if request.headers().len() > snapshot.limits.headers {
@@ -230,6 +231,7 @@ fn admit(
     *run = route
         .chain
         .begin(route.timeout.map_or(Hurry::None, |_| Hurry::TimeLimit));
+    record.take_place(route)?;
     let facts =
         Arc::get_mut(&mut record.facts).expect("nobody else has it before the chain begins");
     facts.route = Arc::clone(&route.name);
@@ -303,7 +305,7 @@ fn watched(
         body,
         &record.counters,
         limit_bytes,
-        snapshot.limits.body_timeout,
+        &snapshot.limits,
         trailers,
     ))
 }

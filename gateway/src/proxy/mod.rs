@@ -3,7 +3,8 @@
 //! `handler` is the walk itself. `exchange` keeps what is known of a request and tells log and metrics when it ends,
 //! however it ends. `failure` is the one list of what can go wrong with a request, with its status and reason.
 //! `target` reads what the client asks for, `fields` and `forwarded` decide which header fields pass and which are
-//! added, `body` watches what flows, `activity` tells the server whether something does. `fetch` lets plugins call other services through our own connections.
+//! added, `body` watches what flows, `patience` is how long it may take, `activity` and `taking` tell the
+//! server whether something does and whether the client takes it. `fetch` lets plugins call other services through our own connections.
 //!
 //! Promises: what the plugins checked, the route matched and the upstream receives is one and the same message; every
 //! request ends in exactly one log entry; a client never sees an inner detail.
@@ -17,6 +18,8 @@ mod fields;
 mod forwarded;
 mod handler;
 mod ids;
+mod patience;
+pub mod taking;
 mod target;
 
 pub use activity::Activity;
@@ -24,3 +27,4 @@ pub use exchange::{Ended, LogQueue};
 pub use failure::Failure;
 pub use fetch::GrantedFetch;
 pub use handler::{Client, Proxy, handle};
+pub use patience::{Grace, Patience, Timer};

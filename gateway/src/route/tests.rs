@@ -49,6 +49,7 @@ pub(super) fn route(path: &str) -> Route {
         rewrite_host: None,
         timeout: None,
         max_body_bytes: None,
+        requests_in_flight: None,
         plugins: Vec::new(),
     }
 }

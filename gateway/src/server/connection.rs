@@ -1,81 +1,187 @@
 //! One client connection, HTTP/1.1 or HTTP/2 by its first bytes.
+//!
+//! A connection that has nothing to say costs little more than its socket: it is given to hyper, with buffers of 16 KiB,
+//! when its first bytes are there, and taken back from it when it has been quiet for a second. Only HTTP/1 can be taken
+//! back: an HTTP/2 connection has a state of its own between requests.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
+use http::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::Watcher;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
-use super::io::{ClientIo, Times};
+use super::io::{ClientIo, Spoken};
 use super::panic::Caught;
+use super::stream::Streams;
 use crate::body::Body;
 use crate::config::ClientLimits;
-use crate::proxy::{Activity, Client, Proxy, handle};
+use crate::proxy::{Activity, Client, Grace, Proxy, handle};
 
-/// Streams that a client may reset before we have looked at them, and resets that we cause (CVE-2023-44487,
-/// CVE-2025-8671): beyond these the connection is closed.
-const MAX_RESET_STREAMS: usize = 20;
 /// Windows of an HTTP/2 stream and connection: what a client may send ahead of us.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What a stream may hold of a response that its client's windows let through and its socket does not.
+const STREAM_SEND_BYTES: usize = 64 * 1024;
+/// Header fields that hyper parses on its stack if it is not told a number, even this one.
+const HEADERS_ON_STACK: usize = 100;
+
+/// Told when connections should end, once what is open on them has.
+pub(super) type Drain = watch::Receiver<()>;
 
 /// Serve until the client or we have had enough.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    proxy: Arc<Proxy>,
-    watcher: Watcher,
-) {
-    let limits = proxy.snapshot.load().limits.clone();
+pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, proxy: Arc<Proxy>, drain: Drain) {
     let activity = Arc::new(Activity::default());
-    let times = Times {
-        header: limits.header_timeout,
-        idle: limits.idle_timeout,
-        write: limits.body_timeout,
-    };
-    let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity), times));
-    let client = Arc::new(Client {
-        ip: peer.ip().to_canonical(),
-        scheme: "http",
-        activity,
-    });
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let (proxy, client) = (Arc::clone(&proxy), Arc::clone(&client));
-        async move {
-            if request.version() == http::Version::HTTP_2 {
-                client.activity.set_multiplexed();
-            }
-            let handled = Caught::new(handle(&proxy, &client, request.map(Body::incoming)));
-            Ok::<_, Infallible>(handled.response(&proxy.metrics).await)
-        }
-    });
-    let builder = builder(&limits);
-    let connection = builder.serve_connection(io, service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%peer, %error, "client connection ended");
+    let ended = exchanges(stream, peer, &proxy, &activity, drain).await;
+    let reason = activity.cut_reason();
+    if let Some(reason) = reason {
+        proxy.metrics.client_connections_cut.count(reason);
+    }
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, reason, "client connection ended");
     }
 }
 
-fn builder(limits: &ClientLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+async fn exchanges(
+    stream: TcpStream,
+    peer: SocketAddr,
+    proxy: &Arc<Proxy>,
+    activity: &Arc<Activity>,
+    mut drain: Drain,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let limits = || proxy.snapshot.load_full();
+    let mut io = ClientIo::new(stream, Arc::clone(activity), &limits().limits);
+    let client = Arc::new(Client {
+        ip: peer.ip().to_canonical(),
+        scheme: "http",
+        activity: Arc::clone(activity),
+    });
+    let most = limits().limits.requests_per_connection;
+    let proxy = Arc::clone(proxy);
+    let shared = Arc::clone(&proxy);
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let (proxy, client) = (Arc::clone(&shared), Arc::clone(&client));
+        async move {
+            let handled = Caught::new(handle(&proxy, &client, request.map(Body::incoming)));
+            let mut response = handled.response(&proxy.metrics).await;
+            if most.is_some_and(|most| client.activity.begun() >= most) {
+                last(&mut response, &client.activity);
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let spoken = tokio::select! {
+        biased;
+        spoken = io.spoken() => spoken?,
+        _ = drain.changed() => return Ok(()),
+    };
+    if spoken.is_none() {
+        return Ok(());
+    }
+    if spoken == Some(Spoken::Http2) {
+        let builder = http2(&limits().limits);
+        let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
+        let end = http2::Connection::graceful_shutdown;
+        // It takes no rest.
+        return drive(&mut connection, end, activity, &mut drain)
+            .await
+            .unwrap_or(Ok(()));
+    }
+    loop {
+        let builder = http1(&limits().limits);
+        let connection = builder.serve_connection(TokioIo::new(io), service.clone());
+        let mut connection = Box::pin(connection.with_upgrades());
+        let end = http1::UpgradeableConnection::graceful_shutdown;
+        if let Some(ended) = drive(&mut connection, end, activity, &mut drain).await {
+            return ended;
+        }
+        let Some(parts) = Pin::into_inner(connection).into_parts() else {
+            return Ok(());
+        };
+        io = parts.io.into_inner();
+        let has_more = tokio::select! {
+            biased;
+            has_more = io.more(&parts.read_buf) => has_more?,
+            _ = drain.changed() => false,
+        };
+        if !has_more {
+            return Ok(());
+        }
+    }
+}
+
+/// Drive a connection to its end, or until it may rest; tell it when it is to end. `None`: it rests.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    connection: &mut Pin<Box<C>>,
+    end: fn(Pin<&mut C>),
+    activity: &Activity,
+    drain: &mut Drain,
+) -> Option<Result<(), Box<dyn Error + Send + Sync>>> {
+    let mut drain = pin!(drain.changed());
+    let mut is_ending = false;
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(ended.map_err(Into::into)));
+            }
+            if is_ending {
+                return Poll::Pending;
+            }
+            if !activity.is_over() && drain.as_mut().poll(cx).is_pending() {
+                return if activity.takes_rest() {
+                    Poll::Ready(None)
+                } else {
+                    Poll::Pending
+                };
+            }
+            is_ending = true;
+            end(connection.as_mut());
+        }
+    })
+    .await
+}
+
+/// This is the last response of its connection: HTTP/1 says so in it, HTTP/2 of the connection.
+fn last(response: &mut http::Response<Body>, activity: &Activity) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    activity.end();
+}
+
+fn http1(limits: &ClientLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_headers(limits.headers)
-        .max_buf_size(limits.header_bytes.max(8 * 1024));
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes);
+    if limits.headers != HEADERS_ON_STACK {
+        builder.max_headers(limits.headers);
+    }
     builder
-        .http2()
+}
+
+fn http2(limits: &ClientLimits) -> http2::Builder<Streams> {
+    let grace = Grace::of_client(limits);
+    let resets = usize::try_from(limits.resets).unwrap_or(usize::MAX);
+    let mut builder = http2::Builder::new(Streams { grace });
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
-        .max_local_error_reset_streams(MAX_RESET_STREAMS);
+        .max_send_buf_size(STREAM_SEND_BYTES)
+        .max_pending_accept_reset_streams(resets)
+        .max_local_error_reset_streams(resets);
     builder
 }

@@ -1,10 +1,10 @@
-//! A client's bytes, with time limits: for the next request head, for an idle connection, for a client that does not
-//! read what it asked for.
+//! A client's bytes, with limits: time for a request head, for an idle connection, for a client that does not read what it
+//! asked for; and on HTTP/2 how many frames may come that carry nothing.
 //!
 //! hyper's own head timer also runs while a connection is idle, so one number would have to serve both. Here a head's time
 //! begins with its first byte. A timer is made once and moved only when it fires too early, not at every request.
 
-use std::future::Future;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,48 +13,156 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use crate::proxy::Activity;
+use super::frames::{Flood, Frames, PREFACE};
+use crate::config::ClientLimits;
+use crate::proxy::{Activity, Grace, Patience, Timer};
 
-/// The limits of one connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    /// For a request head, from its first byte.
-    pub(super) header: Duration,
-    /// Between requests.
-    pub(super) idle: Duration,
-    /// Until the client takes more of a response.
-    pub(super) write: Duration,
+/// Bytes read at once before it is known what the client speaks; most request heads fit.
+const FIRST_BYTES: usize = 1024;
+/// How long an HTTP/1 connection is quiet before its buffers are given back: longer than between the requests of a page,
+/// far less than the 60 s for which most are kept open for nothing.
+const REST_AFTER: Duration = Duration::from_secs(1);
+/// "Calm down" (RFC 9113 6.8, 7), about all streams: any of them may have been served.
+const GOAWAY: [u8; 17] = [
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 11,
+];
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    Http1,
+    Http2,
 }
 
 /// A client's stream with limits.
 pub(super) struct ClientIo {
     stream: TcpStream,
     activity: Arc<Activity>,
-    times: Times,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    /// Bytes that have come before there was somebody to parse them.
+    unread: Vec<u8>,
+    /// Whether nobody parses now.
+    is_resting: bool,
+    /// On HTTP/2.
+    frames: Option<Box<Frames>>,
+    control_frames: u32,
+    resets: u32,
+    /// Bytes that `frames` has not been told of.
+    sent_bytes: u64,
+    /// Whether everything that was to be written was.
+    has_written_all: bool,
     /// When the first byte of a request head came that is not complete yet.
     head_since: Option<Instant>,
     idle_since: Option<Instant>,
-    /// The exchanges that had begun when these two were last set.
+    /// When the client was told to go, for being idle.
+    told_since: Option<Instant>,
+    /// The exchanges that had begun when these were last set.
     begun: u32,
     read_timer: Timer,
-    blocked_since: Option<Instant>,
-    write_timer: Timer,
+    reader: Patience,
 }
 
 impl ClientIo {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, times: Times) -> Self {
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, limits: &ClientLimits) -> Self {
         Self {
             stream,
             activity,
-            times,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            unread: Vec::new(),
+            is_resting: true,
+            frames: None,
+            control_frames: limits.control_frames,
+            resets: limits.resets,
+            sent_bytes: 0,
+            has_written_all: true,
             head_since: None,
             idle_since: None,
+            told_since: None,
             begun: 0,
             read_timer: Timer::default(),
-            blocked_since: None,
-            write_timer: Timer::default(),
+            reader: Patience::new(Grace::of_client(limits)),
+        }
+    }
+
+    /// Wait for the first bytes of a connection. `None`: it ended without a word.
+    pub(super) async fn spoken(&mut self) -> io::Result<Option<Spoken>> {
+        let spoken = loop {
+            match preface(&self.unread) {
+                Some(spoken) => break spoken,
+                None if poll_fn(|cx| self.poll_more(cx)).await? => {}
+                None if self.unread.is_empty() => return Ok(None),
+                None => break Spoken::Http1,
+            }
+        };
+        self.is_resting = false;
+        if spoken == Spoken::Http2 {
+            let mut frames = Box::new(Frames::new(self.control_frames, self.resets));
+            let kept = frames.came(&self.unread, 0, 0);
+            self.set_head(frames.is_in_the_middle());
+            self.frames = Some(frames);
+            kept.map_err(|flood| self.cut(flood.reason()))?;
+        }
+        Ok(Some(spoken))
+    }
+
+    /// Wait for another request on a connection that was given back by who parsed it, with what was left of its bytes.
+    /// Whether there is something.
+    pub(super) async fn more(&mut self, left: &[u8]) -> io::Result<bool> {
+        self.is_resting = true;
+        if !left.is_empty() {
+            self.unread.extend_from_slice(left);
+            self.set_head(true);
+        }
+        let has_more = !self.unread.is_empty() || poll_fn(|cx| self.poll_more(cx)).await?;
+        self.is_resting = false;
+        Ok(has_more)
+    }
+
+    /// Read something into `unread`; false at the end.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut space = [0; FIRST_BYTES];
+        let mut buf = ReadBuf::new(&mut space);
+        ready!(self.poll_socket(cx, &mut buf))?;
+        self.unread.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(!buf.filled().is_empty()))
+    }
+
+    fn poll_socket(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.forget_begun();
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() {
+            return self.poll_read_limit(cx).map(Err);
+        }
+        let came = &buf.filled()[before..];
+        if came.is_empty() {
+            return read;
+        }
+        if let Some(frames) = &mut self.frames {
+            let sent_bytes = std::mem::take(&mut self.sent_bytes);
+            let kept = frames.came(came, sent_bytes, self.activity.completed());
+            let is_head = frames.is_in_the_middle();
+            if let Err(flood) = kept {
+                return Poll::Ready(Err(self.give_up(flood, cx)));
+            }
+            self.set_head(is_head);
+        } else if !self.activity.is_busy() {
+            self.idle_since = None;
+            self.set_head(true);
+        }
+        read
+    }
+
+    /// Whether a request head has begun and not ended.
+    fn set_head(&mut self, is_open: bool) {
+        if is_open {
+            self.head_since.get_or_insert_with(Instant::now);
+        } else {
+            self.head_since = None;
         }
     }
 
@@ -72,29 +180,94 @@ impl ClientIo {
         if self.activity.is_busy() {
             return Poll::Pending;
         }
-        let idle_deadline = *self.idle_since.get_or_insert_with(Instant::now) + self.times.idle;
-        let deadline = self
-            .head_since
-            .map_or(idle_deadline, |since| since + self.times.header);
-        self.read_timer
-            .poll(deadline, cx)
-            .map(|()| timed_out("no request in time"))
+        let idle_since = *self.idle_since.get_or_insert_with(Instant::now);
+        if let Some(since) = self.head_since {
+            let late = self.read_timer.poll(since + self.header_timeout, cx);
+            return late.map(|()| self.cut("header-timeout"));
+        }
+        let end = idle_since + self.idle_timeout;
+        if self.frames.is_some() {
+            return self.poll_idle_h2(end, cx);
+        }
+        let rest = idle_since + REST_AFTER;
+        if !self.is_resting && rest < end {
+            ready!(self.read_timer.poll(rest, cx));
+            if !self.reader.is_waiting() {
+                self.activity.rest();
+            }
+        }
+        let late = self.read_timer.poll(end, cx);
+        late.map(|()| timed_out("idle-timeout"))
     }
 
-    fn poll_write_limit<T>(
+    /// A client on HTTP/2 is told to go (GOAWAY), so that it doesn't send a request into a connection that ends; one that does
+    /// not listen is cut off.
+    fn poll_idle_h2(&mut self, end: Instant, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.told_since.is_none() {
+            ready!(self.read_timer.poll(end, cx));
+            self.activity.end();
+        }
+        let since = *self.told_since.get_or_insert_with(Instant::now);
+        let late = self.read_timer.poll(since + self.header_timeout, cx);
+        late.map(|()| timed_out("idle-timeout"))
+    }
+
+    fn cut(&self, reason: &'static str) -> io::Error {
+        self.activity.cut(reason);
+        timed_out(reason)
+    }
+
+    /// Tell the client why, if that can be said now: in the middle of a frame it would mean something else.
+    fn give_up(&mut self, flood: Flood, cx: &mut Context<'_>) -> io::Error {
+        if self.has_written_all {
+            // It may not take it. It is not waited for.
+            let _ = Pin::new(&mut self.stream).poll_write(cx, &GOAWAY);
+        }
+        self.cut(flood.reason())
+    }
+
+    fn poll_written(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.blocked_since = None;
-            return written;
+        written: Poll<io::Result<usize>>,
+        asked: usize,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(count)) => {
+                self.reader.moved(count);
+                self.has_written_all = count == asked;
+                if self.frames.is_some() {
+                    self.sent_bytes += count as u64;
+                }
+                written
+            }
+            Poll::Ready(Err(_)) => written,
+            Poll::Pending => {
+                self.has_written_all = false;
+                let enough = self.reader.poll_enough(cx);
+                enough.map(|()| Err(self.cut("slow-read")))
+            }
         }
-        let deadline = *self.blocked_since.get_or_insert_with(Instant::now) + self.times.write;
-        self.write_timer
-            .poll(deadline, cx)
-            .map(|()| Err(timed_out("the client does not read")))
     }
+}
+
+impl Flood {
+    /// The word for it, which is that of the limit.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Control => "control-frames",
+            Self::Resets => "resets",
+        }
+    }
+}
+
+/// What the first bytes say; `None`: not enough yet.
+fn preface(bytes: &[u8]) -> Option<Spoken> {
+    let length = bytes.len().min(PREFACE.len());
+    if bytes[..length] != PREFACE[..length] {
+        return Some(Spoken::Http1);
+    }
+    (length == PREFACE.len()).then_some(Spoken::Http2)
 }
 
 fn timed_out(what: &'static str) -> io::Error {
@@ -107,19 +280,17 @@ impl AsyncRead for ClientIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.forget_begun();
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_pending() {
-            return self.poll_read_limit(cx).map(Err);
+        if self.unread.is_empty() {
+            return self.poll_socket(cx, buf);
         }
-        if buf.filled().len() > before && !self.activity.is_busy() {
-            self.idle_since = None;
-            if !self.activity.is_multiplexed() {
-                self.head_since.get_or_insert_with(Instant::now);
-            }
+        let count = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread[..count]);
+        if count == self.unread.len() {
+            self.unread = Vec::new();
+        } else {
+            self.unread.drain(..count);
         }
-        read
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -130,7 +301,7 @@ impl AsyncWrite for ClientIo {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.poll_write_limit(cx, written)
+        self.poll_written(cx, written, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -139,7 +310,8 @@ impl AsyncWrite for ClientIo {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.poll_write_limit(cx, written)
+        let asked = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_written(cx, written, asked)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -152,27 +324,5 @@ impl AsyncWrite for ClientIo {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-/// A sleep that is moved only when it fires before its time.
-#[derive(Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    fn poll(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self
-            .0
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(sleep.as_mut().poll(cx));
-            if sleep.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(deadline);
-        }
     }
 }

@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
+use super::places::OnListener;
+
 /// Connections that the kernel holds for a worker that is busy.
 const BACKLOG: i32 = 1024;
 
@@ -30,6 +32,8 @@ pub struct Bound {
     asked: SocketAddr,
     /// As it is.
     pub address: SocketAddr,
+    /// Connections that are open here.
+    pub(super) connections: OnListener,
     /// By worker; taken by it once.
     sockets: Vec<Mutex<Option<TcpListener>>>,
 }
@@ -57,6 +61,7 @@ impl Bound {
         Ok(Self {
             asked,
             address,
+            connections: OnListener::default(),
             sockets,
         })
     }

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -15,8 +14,9 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 
-use super::connection;
+use super::connection::{self, Drain};
 use super::listener::Bound;
+use super::places::{OnListener, Places};
 use crate::observe::Metrics;
 use crate::observe::metrics::raise;
 use crate::proxy::{Ended, Proxy};
@@ -41,7 +41,7 @@ const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Shared {
     /// Serves requests.
     pub proxy: Arc<Proxy>,
-    connections: AtomicUsize,
+    places: Arc<Places>,
 }
 
 impl Shared {
@@ -50,7 +50,7 @@ impl Shared {
     pub fn new(proxy: Arc<Proxy>) -> Self {
         Self {
             proxy,
-            connections: AtomicUsize::new(0),
+            places: Arc::default(),
         }
     }
 }
@@ -123,7 +123,7 @@ async fn run(
 ) {
     let (last_words, no_more) = oneshot::channel();
     let logging = tokio::spawn(tell(log, no_more, Arc::clone(&shared.proxy.metrics)));
-    let graceful = Arc::new(GracefulShutdown::new());
+    let (draining, when_draining) = watch::channel(());
     let open = Arc::new(Open::default());
     let mut accepting: HashMap<SocketAddr, JoinHandle<()>> = HashMap::new();
     let drain = loop {
@@ -146,8 +146,9 @@ async fn run(
             {
                 let task = tokio::spawn(accept(
                     listener,
+                    Arc::clone(&bound.connections),
                     Arc::clone(&shared),
-                    Arc::clone(&graceful),
+                    when_draining.clone(),
                     Arc::clone(&open),
                 ));
                 accepting.insert(bound.address, task);
@@ -162,10 +163,12 @@ async fn run(
         // Until the task is gone it holds the socket and the register of connections.
         let _ = task.await;
     }
-    if let Some(graceful) = Arc::into_inner(graceful)
-        && tokio::time::timeout(drain, graceful.shutdown())
-            .await
-            .is_err()
+    drop(when_draining);
+    // Nobody hears it: no connection is open.
+    let _ = draining.send(());
+    if tokio::time::timeout(drain, draining.closed())
+        .await
+        .is_err()
     {
         let cut = open.cut_off().await;
         tracing::warn!(
@@ -224,13 +227,16 @@ fn note(told: &Result<(), JoinError>, metrics: &Metrics) {
 
 async fn accept(
     listener: TcpListener,
+    on_listener: OnListener,
     shared: Arc<Shared>,
-    graceful: Arc<GracefulShutdown>,
+    drain: Drain,
     open: Arc<Open>,
 ) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => admit(stream, peer, &shared, &open, graceful.watcher()),
+            Ok((stream, peer)) => {
+                admit(stream, peer, &on_listener, &shared, &open, drain.clone());
+            }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't accept connections");
@@ -243,17 +249,22 @@ async fn accept(
 fn admit(
     stream: TcpStream,
     peer: SocketAddr,
+    on_listener: &OnListener,
     shared: &Arc<Shared>,
     open: &Arc<Open>,
-    watcher: Watcher,
+    drain: Drain,
 ) {
-    let limit = shared.proxy.snapshot.load().limits.connections;
-    let place = Place::take(shared, limit);
-    let Some(place) = place else {
-        shared.proxy.metrics.client_connections_refused.inc();
-        // As much as fits at once; who floods us is not waited for.
-        let _ = stream.try_write(TOO_MANY);
-        return;
+    let snapshot = shared.proxy.snapshot.load();
+    let (limits, exempt) = (&snapshot.limits, &snapshot.trusted_proxies);
+    let place = shared.places.take(on_listener, peer.ip(), limits, exempt);
+    let place = match place {
+        Ok(place) => place,
+        Err(limit) => {
+            shared.proxy.metrics.client_connections_refused.count(limit);
+            // As much as fits at once; who floods us is not waited for.
+            let _ = stream.try_write(TOO_MANY);
+            return;
+        }
     };
     // Small responses must not wait for the client's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
@@ -264,7 +275,7 @@ fn admit(
         let _registered = registered;
         let _place = place;
         let _open = raise(&proxy.metrics.client_connections);
-        connection::serve(stream, peer, proxy.clone(), watcher).await;
+        connection::serve(stream, peer, proxy.clone(), drain).await;
     });
     open.started(number, task.abort_handle());
 }
@@ -322,21 +333,4 @@ fn is_of_the_client(error: &std::io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     )
-}
-
-/// One of the connections that may be open, given back on drop.
-struct Place(Arc<Shared>);
-
-impl Place {
-    fn take(shared: &Arc<Shared>, limit: usize) -> Option<Self> {
-        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
-        let place = Self(Arc::clone(shared));
-        (before < limit).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -13,7 +13,7 @@ use super::super::{ChainEntry, HeaderMatch, Invalid, Place, Route, host, suggest
 use super::pattern::Pattern;
 use super::plugins::Plugins;
 use super::upstreams::Upstreams;
-use super::{LONGEST, SHORTEST, chain};
+use super::{LONGEST, SHORTEST, chain, limits};
 
 /// Bytes of a route's name; it becomes a label of metrics.
 const NAME_BYTES_MAX: usize = 200;
@@ -127,6 +127,9 @@ fn route(
     let max_body_bytes = section
         .take("max-body")
         .and_then(|item| item.size(1..=BODY_BYTES_MAX));
+    let requests_in_flight = section
+        .take("requests-in-flight")
+        .and_then(|item| item.count(1..=limits::IN_FLIGHT_MAX));
     let plugins = chain::read(&mut section, plugins);
     let before = reader.problems();
     section.finish();
@@ -148,6 +151,7 @@ fn route(
         rewrite_host,
         timeout,
         max_body_bytes,
+        requests_in_flight,
         plugins,
     })
 }

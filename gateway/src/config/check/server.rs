@@ -1,34 +1,20 @@
-//! `[server]`: listeners, workers, limits on clients.
+//! `[server]`: listeners and workers; `limits` reads the table of limits in it.
 //!
 //! Whether an address can be bound is found out by binding it, not here.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::super::read::{Item, Reader, Section};
-use super::super::{AccessLog, ClientLimits, Invalid, Server, suggest};
+use super::super::{AccessLog, Invalid, Server, suggest};
 use super::plugins::Plugins;
-use super::{LONGEST, SHORTEST, chain};
+use super::{chain, limits};
 
 /// Threads beyond this are no use on any machine.
 const WORKERS_MAX: u32 = 1024;
-/// Open connections that can be allowed; Linux has no more file descriptors for one process.
-const CONNECTIONS_MAX: u32 = 1_000_000;
-/// Header fields that can be allowed: so many still fit into what a message may have after plugins' edits, and the
-/// parser sets aside room for as many with each head.
-const HEADERS_MAX: u32 = 1_000;
-/// hyper's read buffer is not smaller.
-const HEADER_BYTES_MIN: usize = 8 << 10;
-/// Bytes of a request head that can be allowed.
-const HEADER_BYTES_MAX: usize = 16 << 20;
-/// `http::Uri` takes no more.
-const URI_BYTES_MAX: usize = 65_534;
-/// Streams of an h2 connection that can be allowed.
-const STREAMS_MAX: u32 = 10_000;
 /// Less would evict values at once.
 const KV_MEMORY_BYTES_MIN: usize = 64 << 10;
 /// Memory for `kv` that can be allowed.
@@ -65,7 +51,7 @@ pub(super) fn read(reader: &Reader<'_>, root: &mut Section<'_>, plugins: &Plugin
     let kv_bounds = KV_MEMORY_BYTES_MIN..=KV_MEMORY_BYTES_MAX;
     server.kv_memory_bytes = section.size("kv-memory", server.kv_memory_bytes, kv_bounds);
     if let Some(limits) = section.section("limits") {
-        server.limits = client_limits(limits, server.limits);
+        server.limits = limits::read(limits, server.limits);
     }
     section.finish();
     server
@@ -81,17 +67,7 @@ fn defaults(reader: &Reader<'_>) -> Server {
         access_log: AccessLog::Stdout,
         trusted_proxies: Vec::new(),
         kv_memory_bytes: 64 << 20,
-        limits: ClientLimits {
-            connections: 10_000,
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
-            body_timeout: Duration::from_secs(30),
-            headers: 100,
-            header_bytes: 64 << 10,
-            uri_bytes: 8 << 10,
-            streams: 100,
-            drain_timeout: Duration::from_secs(30),
-        },
+        limits: limits::defaults(),
     }
 }
 
@@ -184,25 +160,4 @@ fn access_log(item: &Item<'_>) -> Option<AccessLog> {
             Some(AccessLog::File(path))
         }
     }
-}
-
-fn client_limits(mut section: Section<'_>, default: ClientLimits) -> ClientLimits {
-    let times = SHORTEST..=LONGEST;
-    let limits = ClientLimits {
-        connections: section.count("connections", default.connections, 1..=CONNECTIONS_MAX),
-        header_timeout: section.duration("header-timeout", default.header_timeout, times.clone()),
-        idle_timeout: section.duration("idle-timeout", default.idle_timeout, times.clone()),
-        body_timeout: section.duration("body-timeout", default.body_timeout, times.clone()),
-        headers: section.count("headers", default.headers, 1..=HEADERS_MAX),
-        header_bytes: section.size(
-            "header-bytes",
-            default.header_bytes,
-            HEADER_BYTES_MIN..=HEADER_BYTES_MAX,
-        ),
-        uri_bytes: section.size("uri-bytes", default.uri_bytes, 1..=URI_BYTES_MAX),
-        streams: section.count("streams", default.streams, 1..=STREAMS_MAX),
-        drain_timeout: section.duration("drain-timeout", default.drain_timeout, times),
-    };
-    section.finish();
-    limits
 }

@@ -60,6 +60,7 @@ rewrite-path = "/users/{id}"
 rewrite-host = "users.internal:8080"
 timeout = "1.5s"
 max-body = "1MiB"
+requests-in-flight = 20
 "#;
 
 /// Read with an environment that holds `HOME` and nothing else.

@@ -38,6 +38,7 @@ fn every_key_is_read() {
     assert_eq!(second.rewrite_host, "users.internal:8080".parse().ok());
     assert_eq!(second.timeout, Some(Duration::from_millis(1_500)));
     assert_eq!(second.max_body_bytes, Some(1 << 20));
+    assert_eq!(second.requests_in_flight, Some(20));
 }
 
 #[test]
@@ -229,6 +230,7 @@ const WRONG: &[(&str, &str)] = &[
     ("timeout = \"0ms\"", "timeout: must be at least 1ms"),
     ("max-body = \"0B\"", "max-body: must be at least 1B"),
     ("max-body = 1", "found the integer 1"),
+    ("requests-in-flight = 0", "must be at least 1"),
     ("name = \"\"", "name: a name has 1 to 200 bytes"),
     ("name = \"a\\nb\"", "no control characters"),
     (

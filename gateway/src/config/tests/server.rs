@@ -23,13 +23,21 @@ fn an_empty_file_is_all_defaults() {
         server.limits,
         ClientLimits {
             connections: 10_000,
+            connections_per_listener: None,
+            connections_per_address: 256,
+            exempt_addresses: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
+            requests_per_connection: None,
+            requests_in_flight: 10_000,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
+            min_rate: 240,
             headers: 100,
             header_bytes: 65_536,
             uri_bytes: 8_192,
             streams: 100,
+            resets: 100,
+            control_frames: 1_000,
             drain_timeout: Duration::from_secs(30),
         }
     );
@@ -54,6 +62,14 @@ fn every_key_is_read() {
         kv-memory = "1GiB"
         [server.limits]
         connections = 1
+        connections-per-listener = 2
+        connections-per-address = 3
+        exempt-addresses = ["192.0.2.0/24"]
+        requests-per-connection = 4
+        requests-in-flight = 5
+        min-rate = "0B"
+        resets = 6
+        control-frames = 7
         header-timeout = "1ms"
         idle-timeout = "24h"
         body-timeout = "1m"
@@ -88,6 +104,12 @@ fn every_key_is_read() {
         (1, 1_000, 1_000)
     );
     assert_eq!((limits.header_bytes, limits.uri_bytes), (8_192, 1_024));
+    assert_eq!(limits.connections_per_listener, Some(2));
+    assert_eq!(limits.connections_per_address, 3);
+    assert_eq!(limits.exempt_addresses, ["192.0.2.0/24".parse().unwrap()]);
+    assert_eq!(limits.requests_per_connection, Some(4));
+    assert_eq!((limits.requests_in_flight, limits.min_rate), (5, 0));
+    assert_eq!((limits.resets, limits.control_frames), (6, 7));
     assert_eq!(limits.header_timeout, Duration::from_millis(1));
     assert_eq!(limits.idle_timeout, Duration::from_secs(86_400));
     assert_eq!(limits.body_timeout, Duration::from_secs(60));
@@ -182,6 +204,34 @@ const WRONG: &[(&str, &str)] = &[
         "server.limits.connections: must be at least 1",
     ),
     ("limits = { headers = 0 }", "must be at least 1"),
+    (
+        "limits = { connections-per-address = 0 }",
+        "must be at least 1",
+    ),
+    (
+        "limits = { connections-per-listener = 2_000_000 }",
+        "must be at most 1000000",
+    ),
+    (
+        "limits = { requests-per-connection = 0 }",
+        "must be at least 1",
+    ),
+    ("limits = { requests-in-flight = 0 }", "must be at least 1"),
+    ("limits = { resets = 0 }", "must be at least 1"),
+    (
+        "limits = { control-frames = 2_000_000 }",
+        "must be at most 1000000",
+    ),
+    ("limits = { min-rate = 240 }", "found the integer 240"),
+    ("limits = { min-rate = \"2MiB\" }", "must be at most 1MiB"),
+    (
+        "limits = { exempt-addresses = [\"10.0.0.1/8\"] }",
+        "did you mean \"10.0.0.0/8\"?",
+    ),
+    (
+        "limits = { exempt-addresses = \"10.0.0.0/8\" }",
+        "expected a list with a range",
+    ),
     ("limits = { headers = 1001 }", "must be at most 1000"),
     ("limits = { streams = 0 }", "must be at least 1"),
     (

@@ -1,7 +1,7 @@
 //! What is counted for one route.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::histogram::{Histogram, REQUEST_BOUNDS_US};
@@ -16,6 +16,28 @@ pub struct RouteMetrics {
     /// Made when the first status of a class is counted, since most routes see three classes or fewer.
     classes: [OnceLock<Box<[AtomicU64; CLASS]>>; 9],
     durations: Histogram,
+    /// Counted only for routes that limit it.
+    in_flight: AtomicU32,
+}
+
+/// One of so many requests that a route may have in flight, given back on drop.
+#[derive(Debug)]
+pub struct InFlight(Arc<RouteMetrics>);
+
+impl InFlight {
+    /// A place, if there are not as many taken already.
+    #[must_use]
+    pub fn take(route: &Arc<RouteMetrics>, limit: u32) -> Option<Self> {
+        let before = route.in_flight.fetch_add(1, Ordering::Relaxed);
+        let place = Self(Arc::clone(route));
+        (before < limit).then_some(place)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl RouteMetrics {
@@ -61,6 +83,7 @@ impl Default for RouteMetrics {
         Self {
             classes: [const { OnceLock::new() }; 9],
             durations: Histogram::new(REQUEST_BOUNDS_US),
+            in_flight: AtomicU32::new(0),
         }
     }
 }
@@ -80,6 +103,17 @@ mod tests {
             [(100, 1), (200, 2), (204, 1), (599, 1), (600, 1), (999, 1)]
         );
         assert_eq!(route.requests(), 7);
+    }
+
+    #[test]
+    fn there_are_as_many_places_as_the_limit_and_each_is_given_back() {
+        let route = Arc::new(RouteMetrics::default());
+        let first = InFlight::take(&route, 2);
+        let second = InFlight::take(&route, 2);
+        assert!(first.is_some() && second.is_some());
+        assert!(InFlight::take(&route, 2).is_none());
+        drop(first);
+        assert!(InFlight::take(&route, 2).is_some());
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn a_fresh_process_shows_its_zeros_and_who_it_is() {
             &build,
             "gateway_requests_in_flight 0",
             "gateway_client_connections 0",
-            "gateway_client_connections_refused_total 0",
+            "gateway_client_connections_refused_total{limit=\"connections\"} 0",
             "gateway_reloads_total{result=\"ok\"} 0",
             "gateway_reloads_total{result=\"error\"} 0",
             "gateway_generation 0",
