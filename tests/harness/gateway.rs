@@ -35,6 +35,12 @@ impl Running {
         self.address
     }
 
+    /// All addresses on which it serves clients.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.gateway().addresses()
+    }
+
     /// Where it serves operators.
     ///
     /// # Panics

@@ -98,6 +98,25 @@ impl Process {
         );
     }
 
+    /// Its number, under which the system keeps its figures.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its resident memory in KiB.
+    ///
+    /// # Panics
+    /// If the system does not tell.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(file).expect("it runs on Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok())
+            .expect("the system tells how much is resident")
+    }
+
     /// Whether it still runs.
     ///
     /// # Panics

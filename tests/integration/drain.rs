@@ -12,7 +12,7 @@ use crate::expect;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_gateway-under-test");
 
 /// The program, serving that configuration, and where.
-fn serve(setup: &Setup) -> (Process, SocketAddr) {
+pub(crate) fn serve(setup: &Setup) -> (Process, SocketAddr) {
     setup.write();
     let process = Process::start(PROGRAM, &["run", &setup.file().display().to_string()]);
     let address = announced(&process, "serving clients");

@@ -1,6 +1,6 @@
 //! What a client may send, and what becomes of more: both sides of each limit (THREATS 17).
 
-use gateway_tests::{Running, Setup, Upstream, get, post};
+use gateway_tests::{Running, Setup, Upstream, get, h2, post};
 
 use crate::expect;
 
@@ -83,6 +83,42 @@ fn a_head_beyond_header_bytes_is_431() {
         assert_eq!(answer.status, 431);
     }
     assert_eq!(up.heads(), 1);
+}
+
+#[test]
+fn a_head_of_header_bytes_passes_and_one_byte_more_is_431() {
+    let (up, gateway) = limited("header-bytes = \"8KiB\"", "");
+    let of = |bytes: usize| {
+        let empty = get("/").header("x-big", "").bytes().len();
+        get("/").header("x-big", &"a".repeat(bytes - empty))
+    };
+    assert_eq!(of(8192).bytes().len(), 8192);
+    expect::ok(&gateway.send(&of(8192)));
+    assert_eq!(gateway.send(&of(8193)).status, 431);
+    assert_eq!(up.heads(), 1);
+}
+
+#[test]
+fn an_http_2_head_has_the_same_limits_by_its_own_count() {
+    let (up, gateway) = limited("header-bytes = \"8KiB\"\nheaders = 20", "");
+    h2::block_on(async {
+        let mut client = h2::H2::connect(gateway.address()).await;
+        let mut status = async |fields: usize, bytes: usize| {
+            let request = (0..fields).fold(
+                http::Request::get("http://a.example/"),
+                |request, number| request.header(format!("x-{number}"), "a".repeat(bytes)),
+            );
+            let request = request.body(h2::empty()).expect("a request");
+            let answer = client.send(request).await.expect("an answer");
+            answer.status().as_u16()
+        };
+        // Each field counts with its name and 32 bytes (RFC 9113 6.5.2), and so do those of the request line.
+        assert_eq!(status(1, 7_800).await, 200);
+        assert_eq!(status(1, 8_200).await, 431);
+        assert_eq!(status(20, 1).await, 200);
+        assert_eq!(status(21, 1).await, 431);
+    });
+    assert_eq!(up.heads(), 2);
 }
 
 #[test]

@@ -60,24 +60,6 @@ fn every_key_is_read() {
         access-log = "./access.log"
         trusted-proxies = ["10.0.0.0/8", "::1"]
         kv-memory = "1GiB"
-        [server.limits]
-        connections = 1
-        connections-per-listener = 2
-        connections-per-address = 3
-        exempt-addresses = ["192.0.2.0/24"]
-        requests-per-connection = 4
-        requests-in-flight = 5
-        min-rate = "0B"
-        resets = 6
-        control-frames = 7
-        header-timeout = "1ms"
-        idle-timeout = "24h"
-        body-timeout = "1m"
-        headers = 1_000
-        header-bytes = "8KiB"
-        uri-bytes = "1KiB"
-        streams = 1_000
-        drain-timeout = "1.5s"
         [log]
         level = "warn,gateway=trace"
         format = "json"
@@ -98,7 +80,46 @@ fn every_key_is_read() {
         ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]
     );
     assert_eq!(server.kv_memory_bytes, 1 << 30);
-    let limits = &server.limits;
+    assert_eq!(
+        (config.log.level.as_str(), config.log.format),
+        ("warn,gateway=trace", LogFormat::Json)
+    );
+    assert_eq!(good("server.cache-dir = false").server.cache_dir, None);
+    assert_eq!(
+        good("server.access-log = \"off\"").server.access_log,
+        AccessLog::Off
+    );
+    assert_eq!(
+        good("server.access-log = \"stderr\"").server.access_log,
+        AccessLog::Stderr
+    );
+}
+
+#[test]
+fn every_limit_is_read() {
+    let config = good(
+        r#"
+        [server.limits]
+        connections = 1
+        connections-per-listener = 2
+        connections-per-address = 3
+        exempt-addresses = ["192.0.2.0/24"]
+        requests-per-connection = 4
+        requests-in-flight = 5
+        min-rate = "0B"
+        resets = 6
+        control-frames = 7
+        header-timeout = "1ms"
+        idle-timeout = "24h"
+        body-timeout = "1m"
+        headers = 1_000
+        header-bytes = "8KiB"
+        uri-bytes = "1KiB"
+        streams = 1_000
+        drain-timeout = "1.5s"
+        "#,
+    );
+    let limits = &config.server.limits;
     assert_eq!(
         (limits.connections, limits.headers, limits.streams),
         (1, 1_000, 1_000)
@@ -114,19 +135,6 @@ fn every_key_is_read() {
     assert_eq!(limits.idle_timeout, Duration::from_secs(86_400));
     assert_eq!(limits.body_timeout, Duration::from_secs(60));
     assert_eq!(limits.drain_timeout, Duration::from_millis(1_500));
-    assert_eq!(
-        (config.log.level.as_str(), config.log.format),
-        ("warn,gateway=trace", LogFormat::Json)
-    );
-    assert_eq!(good("server.cache-dir = false").server.cache_dir, None);
-    assert_eq!(
-        good("server.access-log = \"off\"").server.access_log,
-        AccessLog::Off
-    );
-    assert_eq!(
-        good("server.access-log = \"stderr\"").server.access_log,
-        AccessLog::Stderr
-    );
 }
 
 /// Lines of `[server]` with the problem that each is.
