@@ -165,6 +165,23 @@ fn a_run_that_cannot_start_exits_with_1_and_says_why() {
 }
 
 #[test]
+fn as_many_files_may_be_open_as_the_system_allows() {
+    let up = Upstream::echo();
+    let config = file(&Setup::to(&up, ""));
+    let low = "ulimit -Sn 64 && exec \"$0\" run \"$1\"";
+    let gateway = Process::start("sh", &["-c", low, PROGRAM, &config]);
+    eventually("it serves", || gateway.output().contains(" started"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.id()));
+    let limits = limits.expect("the system tells a process's limits");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let values: Vec<&str> = line.expect("there is one").split_whitespace().collect();
+    assert_eq!(values[3], values[4], "soft and hard");
+    assert_ne!(values[3], "64");
+}
+
+#[test]
 fn secrets_come_from_files_and_variables_and_are_never_shown() {
     let up = Upstream::echo();
     let setup = Setup::to(&up, "plugins = [\"key\"]").plugin_from(

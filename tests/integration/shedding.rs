@@ -184,6 +184,28 @@ fn so_many_requests_are_in_flight_and_one_more_is_shed_before_any_plugin_runs() 
 }
 
 #[test]
+fn from_half_of_the_limit_on_a_connection_has_one_request_in_flight() {
+    let holding = Holding::new();
+    let gateway = Setup::to(&holding.up, "")
+        .limits("requests-in-flight = 6")
+        .start();
+    let mut greedy = Raw::connect(gateway.address());
+    for stream in [1, 3, 5] {
+        greedy.send(frames::get(stream, "/held"));
+    }
+    eventually("they are upstream", || holding.up.count() == 3);
+    greedy.send(frames::get(7, "/held"));
+    let turned_away = greedy.expect(HEADERS, 7);
+    let ends = turned_away.flags & frames::END_STREAM != 0;
+    assert!(ends, "it needs no window to be told: {turned_away:?}");
+    let _held: Vec<Client> = (4..=6)
+        .map(|number| hold(&gateway, &holding, number))
+        .collect();
+    shed(&gateway.get("/"));
+    assert_eq!(holding.up.count(), 6);
+}
+
+#[test]
 fn a_route_has_a_limit_of_its_own_and_others_are_served_beside_it() {
     let holding = Holding::new();
     let gateway = Setup::new()

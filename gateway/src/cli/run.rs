@@ -1,5 +1,7 @@
 //! `gateway run`: read, log, start, obey signals, drain.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::RunArguments;
 use super::signals::{Order, Signals};
 use crate::config::{self, Config};
@@ -17,10 +19,35 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         config_path: Some(file.to_owned()),
         watch: !arguments.no_watch,
     };
+    allow_files(config.server.limits.connections);
     let gateway = crate::start(config, options)?;
     announce(&gateway);
     serve(gateway, &signals);
     Ok(())
+}
+
+/// Raise the soft limit on open files to the hard one. It is kept low for programs that use `select`, which this one does
+/// not; too few files would turn clients away long before `server.limits.connections` does.
+fn allow_files(connections: usize) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        let raised = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "can't raise the limit on open files");
+        }
+    }
+    // A connection of a client, and one to an upstream.
+    let needed = 2 * connections as u64;
+    if let Some(maximum) = maximum.filter(|maximum| *maximum < needed) {
+        tracing::warn!(
+            maximum,
+            needed,
+            "the system allows fewer open files than server.limits.connections may need (ulimit -Hn)"
+        );
+    }
 }
 
 /// Tell the log where we are, also for whoever let the system choose a port.

@@ -24,7 +24,8 @@ pub struct ClientLimits {
     /// none.
     pub requests_per_connection: Option<u32>,
     /// Requests in flight in all, from their head to the end of the response. One more is 503 `overloaded` before any
-    /// plugin runs. Key `requests-in-flight`, default 10,000: as many as connections, so that only h2 gets there.
+    /// plugin runs. From half of it on, that is for requests whose connection has no other one in flight. Key
+    /// `requests-in-flight`, default 20,000: one for each connection, and as many more for those of h2.
     pub requests_in_flight: u32,
     /// Time to send a request head, from its first byte. Key `header-timeout`, default 10 s.
     pub header_timeout: Duration,

@@ -83,6 +83,11 @@ impl Activity {
 }
 
 impl Busy {
+    /// Whether the connection carries no other exchange.
+    pub(super) fn is_alone(&self) -> bool {
+        self.0.exchanges.load(Ordering::Relaxed) <= 1
+    }
+
     /// The exchange has ended well.
     pub(super) fn completed(&self) {
         self.0.completed.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::activity::Busy;
 use super::body::Counters;
 use super::failure::Failure;
-use crate::body::BodyError;
+use crate::body::{Body, BodyError};
 use crate::observe::Metrics;
 use crate::observe::escape::escape;
 use crate::observe::metrics::{InFlight, Raised, raise_counting};
@@ -175,9 +175,11 @@ impl Exchange {
 }
 
 impl Record {
-    /// Whether the gateway takes on another request, this one.
+    /// Whether the gateway takes on another request, this one. From half of the limit on, it takes on only the first of a
+    /// connection: who sends a hundred at once must not keep out who sends one.
     pub(super) fn check_room(&self) -> Result<(), Failure> {
-        if self.others < u64::from(self.snapshot.limits.requests_in_flight) {
+        let limit = u64::from(self.snapshot.limits.requests_in_flight);
+        if self.others < limit / 2 || (self.others < limit && self.busy.is_alone()) {
             return Ok(());
         }
         Err(shed("server.limits.requests-in-flight"))
@@ -224,7 +226,13 @@ impl Record {
             );
         }
         self.outcome.lock().failure = Some(reason);
-        failure.response(&self.facts.id)
+        let mut response = failure.response(&self.facts.id);
+        if matches!(failure, Failure::Overloaded(_)) && self.facts.protocol == Version::HTTP_2
+        {
+            // A head needs no window (RFC 9113 6.9.1), so this stream ends here, whatever the client does.
+            response.body = Body::empty();
+        }
+        response
     }
 
     fn entry(&self, status: u16, failure: Option<&'static str>, duration: Duration) -> LogEntry {

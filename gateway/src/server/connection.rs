@@ -31,6 +31,8 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// What a stream may hold of a response that its client's windows let through and its socket does not.
 const STREAM_SEND_BYTES: usize = 64 * 1024;
+/// Streams that a client may have reset before we have looked at them: it does so only in one breath with opening them.
+const MAX_UNSEEN_RESETS: usize = 20;
 /// Header fields that hyper parses on its stack if it is not told a number, even this one.
 const HEADERS_ON_STACK: usize = 100;
 
@@ -181,7 +183,7 @@ fn http2(limits: &ClientLimits) -> http2::Builder<Streams> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(STREAM_SEND_BYTES)
-        .max_pending_accept_reset_streams(resets)
+        .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
         .max_local_error_reset_streams(resets);
     builder
 }

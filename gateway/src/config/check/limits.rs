@@ -41,7 +41,7 @@ pub(super) fn defaults() -> ClientLimits {
             loopback(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
         ],
         requests_per_connection: None,
-        requests_in_flight: 10_000,
+        requests_in_flight: 20_000,
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
         body_timeout: Duration::from_secs(30),

@@ -27,7 +27,7 @@ fn an_empty_file_is_all_defaults() {
             connections_per_address: 256,
             exempt_addresses: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
             requests_per_connection: None,
-            requests_in_flight: 10_000,
+            requests_in_flight: 20_000,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
