@@ -5,11 +5,11 @@
 //! be on the safe side, but waits for what it is waiting for. Leaves out: any knowledge of what is right; the tests in
 //! `integration/` have that.
 //!
-//! In reading order: `wire` (HTTP/1.1 as bytes), `upstream`, `client`, `h2`, `frames` (HTTP/2 as bytes); `setup` (a configuration and its folder),
+//! In reading order: `wire` (HTTP/1.1 as bytes), `upstream`, `client`, `h2`, `raw_h2` (HTTP/2 as frames); `setup` (a configuration and its folder),
 //! `gateway` (what runs from it), `metrics`, `logs`; `guests` (plugins to run); `process` (the gateway as a program).
 
 pub mod client;
-pub mod frames;
+pub mod raw_h2;
 pub mod gateway;
 pub mod guests;
 pub mod h2;

@@ -1,7 +1,7 @@
 //! What a client on HTTP/2 may do without asking for anything, and what becomes of more (THREATS 16): the connection ends,
 //! with a word why, and another client notices nothing.
 
-use gateway_tests::frames::{
+use gateway_tests::raw_h2::{
     self, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, GOAWAY, HEADERS,
     PING, PRIORITY, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, frame, number,
 };
@@ -67,7 +67,7 @@ fn frames_that_carry_nothing_may_come_so_often_and_no_more() {
     for _ in 0..150 {
         assert_eq!(raw.expect(PING, 0).payload, b"01234567");
     }
-    raw.send(frames::get(1, "/"));
+    raw.send(raw_h2::get(1, "/"));
     raw.expect(HEADERS, 1);
     raw.expect(DATA, 1);
     raw.send(frame(PING, 0, 0, b"01234567").repeat(600));
@@ -115,7 +115,7 @@ fn a_flood_of_data_without_any_ends_the_connection() {
         HEADERS,
         END_HEADERS,
         1,
-        &frames::request("POST", "/"),
+        &raw_h2::request("POST", "/"),
     ));
     let reading = raw.rest_meanwhile();
     let empty = frame(DATA, 0, 1, &[]).repeat(100);
@@ -139,11 +139,11 @@ fn a_header_block_that_never_ends_ends_the_connection() {
             CONTINUATION,
             0,
             1,
-            &frames::field("x-more", &"a".repeat(16_000)),
+            &raw_h2::field("x-more", &"a".repeat(16_000)),
         ),
     ] {
         let mut raw = Raw::connect(gateway.address());
-        raw.send(frame(HEADERS, END_STREAM, 1, &frames::request("GET", "/")));
+        raw.send(frame(HEADERS, END_STREAM, 1, &raw_h2::request("GET", "/")));
         let frames = flood(&gateway, raw, &piece);
         let goaway = frames.iter().find(|frame| frame.kind == GOAWAY);
         assert!(goaway.is_none_or(|frame| frame.code() != 0), "{goaway:?}");
@@ -168,11 +168,11 @@ fn a_block_that_grows_when_it_is_unpacked_is_refused_before_it_has() {
     // A field of 4,000 bytes that the table remembers, and thousands of bytes that each mean it again: 64 MB.
     let remembered = [
         vec![0x40],
-        frames::text("x"),
-        frames::text(&"a".repeat(4_000)),
+        raw_h2::text("x"),
+        raw_h2::text(&"a".repeat(4_000)),
     ]
     .concat();
-    let block = [frames::request("GET", "/"), remembered, vec![0xbe; 12_000]].concat();
+    let block = [raw_h2::request("GET", "/"), remembered, vec![0xbe; 12_000]].concat();
     raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block));
     let goaway = raw.expect(GOAWAY, 0);
     assert_ne!(goaway.code(), 0);
@@ -181,10 +181,10 @@ fn a_block_that_grows_when_it_is_unpacked_is_refused_before_it_has() {
     // What is less far beyond the limit costs its stream only.
     let mut raw = Raw::connect(gateway.address());
     let block = [
-        frames::request("GET", "/"),
+        raw_h2::request("GET", "/"),
         vec![0x40],
-        frames::text("x"),
-        frames::text(&"a".repeat(4_000)),
+        raw_h2::text("x"),
+        raw_h2::text(&"a".repeat(4_000)),
     ]
     .concat();
     let over = [block.clone(), vec![0xbe; 20]].concat();
@@ -195,7 +195,7 @@ fn a_block_that_grows_when_it_is_unpacked_is_refused_before_it_has() {
         head.payload.windows(3).any(|bytes| bytes == b"431") || head.payload.len() > 3,
         "{head:?}"
     );
-    raw.send(frames::get(3, "/"));
+    raw.send(raw_h2::get(3, "/"));
     raw.expect(DATA, 3);
     assert_eq!(
         up.count(),
@@ -212,9 +212,9 @@ fn requests_that_are_taken_back_may_come_so_often_and_no_more() {
     let mut next = 1;
     // Each is on its way upstream before it is taken back: what h2 itself counts is something else.
     let mut cancel = |raw: &mut Raw, heads: usize| {
-        raw.send(frames::get(next, "/"));
+        raw.send(raw_h2::get(next, "/"));
         eventually("it is upstream", || up.heads() == heads);
-        raw.send(number(RST_STREAM, next, frames::CANCEL));
+        raw.send(number(RST_STREAM, next, raw_h2::CANCEL));
         next += 2;
     };
     for heads in 1..=15 {
@@ -228,8 +228,8 @@ fn requests_that_are_taken_back_may_come_so_often_and_no_more() {
         .flat_map(|number_| {
             let stream = 1001 + 2 * number_;
             [
-                frames::get(stream, "/"),
-                number(RST_STREAM, stream, frames::CANCEL),
+                raw_h2::get(stream, "/"),
+                number(RST_STREAM, stream, raw_h2::CANCEL),
             ]
             .concat()
         })
@@ -257,12 +257,12 @@ fn whoever_lets_requests_end_may_take_others_back() {
     let mut raw = Raw::connect(gateway.address());
     for round in 0..30 {
         let (whole, taken_back) = (1 + 4 * round, 3 + 4 * round);
-        raw.send(frames::get(whole, "/"));
+        raw.send(raw_h2::get(whole, "/"));
         raw.expect(DATA, whole);
-        raw.send(frames::get(taken_back, "/slow"));
-        raw.send(number(RST_STREAM, taken_back, frames::CANCEL));
+        raw.send(raw_h2::get(taken_back, "/slow"));
+        raw.send(number(RST_STREAM, taken_back, raw_h2::CANCEL));
     }
-    raw.send(frames::get(1001, "/"));
+    raw.send(raw_h2::get(1001, "/"));
     raw.expect(DATA, 1001);
 }
 
@@ -274,7 +274,7 @@ fn streams_that_we_have_to_reset_count_as_well_and_their_work_stops() {
     let made_us_reset = |stream| {
         // A window that grows beyond 2^31 - 1 is an error of that stream (RFC 9113 6.9.1).
         [
-            frames::get(stream, "/"),
+            raw_h2::get(stream, "/"),
             number(WINDOW_UPDATE, stream, i32::MAX as u32),
         ]
         .concat()
@@ -304,13 +304,13 @@ fn so_many_streams_run_side_by_side_and_one_more_is_refused() {
     let gateway = gateway(&up, "streams = 3");
     let mut raw = Raw::connect(gateway.address());
     for stream in [1, 3, 5] {
-        raw.send(frames::get(stream, "/"));
+        raw.send(raw_h2::get(stream, "/"));
     }
     eventually("all three are upstream", || up.count() == 3);
-    raw.send(frames::get(7, "/"));
-    assert_eq!(raw.expect(RST_STREAM, 7).code(), frames::REFUSED_STREAM);
-    raw.send(number(RST_STREAM, 1, frames::CANCEL));
-    raw.send(frames::get(9, "/"));
+    raw.send(raw_h2::get(7, "/"));
+    assert_eq!(raw.expect(RST_STREAM, 7).code(), raw_h2::REFUSED_STREAM);
+    raw.send(number(RST_STREAM, 1, raw_h2::CANCEL));
+    raw.send(raw_h2::get(9, "/"));
     eventually("one has made room for another", || up.count() == 4);
 }
 
@@ -321,7 +321,7 @@ fn two_thousand_streams_at_once_are_a_hundred_requests_at_most() {
     let mut raw = Raw::connect(gateway.address());
     let reading = raw.rest_meanwhile();
     let all: Vec<u8> = (0..2000)
-        .flat_map(|number| frames::get(1 + 2 * number, "/"))
+        .flat_map(|number| raw_h2::get(1 + 2 * number, "/"))
         .collect();
     // It may end in the middle of it.
     let _ = raw.try_send(all);

@@ -1,7 +1,7 @@
 //! What attacks cost in memory: a gateway in a process of its own, and many connections that do the same to it at once
 //! (THREATS 16, 17).
 
-use gateway_tests::frames::{
+use gateway_tests::raw_h2::{
     self, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, Raw, SETTINGS, frame,
 };
 use gateway_tests::{Client, Setup, Upstream, get};
@@ -23,13 +23,13 @@ struct Attack {
 fn attacks() -> Vec<Attack> {
     let remembered = [
         vec![0x40],
-        frames::text("x"),
-        frames::text(&"a".repeat(4_000)),
+        raw_h2::text("x"),
+        raw_h2::text(&"a".repeat(4_000)),
     ]
     .concat();
-    let bomb = [frames::request("GET", "/"), remembered, vec![0xbe; 12_000]].concat();
-    let unfinished = frame(HEADERS, END_STREAM, 1, &frames::request("GET", "/"));
-    let big = frames::field("x-more", &"a".repeat(16_000));
+    let bomb = [raw_h2::request("GET", "/"), remembered, vec![0xbe; 12_000]].concat();
+    let unfinished = frame(HEADERS, END_STREAM, 1, &raw_h2::request("GET", "/"));
+    let big = raw_h2::field("x-more", &"a".repeat(16_000));
     let none = Vec::new;
     vec![
         Attack {
@@ -59,7 +59,7 @@ fn attacks() -> Vec<Attack> {
         },
         Attack {
             name: "tiny pieces of a body",
-            first: frame(HEADERS, END_HEADERS, 1, &frames::request("POST", "/")),
+            first: frame(HEADERS, END_HEADERS, 1, &raw_h2::request("POST", "/")),
             piece: frame(DATA, 0, 1, b"x"),
         },
         Attack {

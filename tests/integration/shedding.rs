@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 
-use gateway_tests::frames::{self, DATA, GOAWAY, HEADERS, Raw};
+use gateway_tests::raw_h2::{self, DATA, GOAWAY, HEADERS, Raw};
 use gateway_tests::{Client, Response, Running, Setup, Upstream, eventually, get};
 
 use crate::expect;
@@ -191,12 +191,12 @@ fn from_half_of_the_limit_on_a_connection_has_one_request_in_flight() {
         .start();
     let mut greedy = Raw::connect(gateway.address());
     for stream in [1, 3, 5] {
-        greedy.send(frames::get(stream, "/held"));
+        greedy.send(raw_h2::get(stream, "/held"));
     }
     eventually("they are upstream", || holding.up.count() == 3);
-    greedy.send(frames::get(7, "/held"));
+    greedy.send(raw_h2::get(7, "/held"));
     let turned_away = greedy.expect(HEADERS, 7);
-    let ends = turned_away.flags & frames::END_STREAM != 0;
+    let ends = turned_away.flags & raw_h2::END_STREAM != 0;
     assert!(ends, "it needs no window to be told: {turned_away:?}");
     let _held: Vec<Client> = (4..=6)
         .map(|number| hold(&gateway, &holding, number))
@@ -263,9 +263,9 @@ fn an_http_2_connection_is_told_to_go_and_what_is_open_on_it_is_served() {
         .limits("requests-per-connection = 2")
         .start();
     let mut raw = Raw::connect(gateway.address());
-    raw.send(frames::get(1, "/held"));
+    raw.send(raw_h2::get(1, "/held"));
     eventually("it is upstream", || holding.up.count() == 1);
-    raw.send(frames::get(3, "/"));
+    raw.send(raw_h2::get(3, "/"));
     assert_eq!(raw.expect(GOAWAY, 0).code(), 0, "nobody did anything wrong");
     holding.go_on.send(()).expect("the upstream waits");
     raw.expect(HEADERS, 1);

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use gateway_tests::frames::{
+use gateway_tests::raw_h2::{
     self, DATA, END_HEADERS, GOAWAY, HEADERS, PING, RST_STREAM, Raw, WINDOW_UPDATE, frame, number,
 };
 use gateway_tests::{Running, Setup, Upstream, eventually, get};
@@ -87,7 +87,7 @@ fn a_client_that_was_answered_may_pause_its_body_for_as_long_as_the_answer_flows
         HEADERS,
         END_HEADERS,
         1,
-        &frames::request("POST", "/"),
+        &raw_h2::request("POST", "/"),
     ));
     raw.send(frame(DATA, 0, 1, b"one"));
     raw.expect(HEADERS, 1);
@@ -104,11 +104,11 @@ fn a_stream_without_a_window_is_given_up_and_the_connection_is_not() {
         .start();
     // SETTINGS_INITIAL_WINDOW_SIZE
     let mut raw = Raw::with_settings(gateway.address(), &[(4, 0)]);
-    raw.send(frames::get(1, "/"));
+    raw.send(raw_h2::get(1, "/"));
     raw.expect(HEADERS, 1);
-    assert_eq!(raw.expect(RST_STREAM, 1).code(), frames::CANCEL);
+    assert_eq!(raw.expect(RST_STREAM, 1).code(), raw_h2::CANCEL);
     eventually("its upstream request ends with it", || up.open() == 0);
-    raw.send(frames::get(3, "/%2e%2e"));
+    raw.send(raw_h2::get(3, "/%2e%2e"));
     raw.expect(HEADERS, 3);
     raw.send(number(WINDOW_UPDATE, 3, 1000));
     assert!(!raw.expect(DATA, 3).payload.is_empty());
@@ -121,7 +121,7 @@ fn a_window_that_opens_by_a_byte_now_and_then_does_not_keep_a_stream() {
         .limits("body-timeout = \"300ms\"")
         .start();
     let mut raw = Raw::with_settings(gateway.address(), &[(4, 0)]);
-    raw.send(frames::get(1, "/"));
+    raw.send(raw_h2::get(1, "/"));
     let begun = Instant::now();
     while up.open() > 0 || up.count() == 0 {
         // The connection stays; updates for a stream that is gone are ignored.
@@ -139,7 +139,7 @@ fn a_stream_that_takes_its_time_but_takes_is_served_to_its_end() {
         .limits("body-timeout = \"500ms\"")
         .start();
     let mut raw = Raw::with_settings(gateway.address(), &[(4, 0)]);
-    raw.send(frames::get(1, "/"));
+    raw.send(raw_h2::get(1, "/"));
     raw.expect(HEADERS, 1);
     let mut got = 0;
     while got < 100_000 {
@@ -160,7 +160,7 @@ fn a_stream_that_is_given_up_gives_its_plugins_instances_back() {
         .start();
     let mut raw = Raw::with_settings(gateway.address(), &[(4, 0)]);
     for stream in [1, 3, 5] {
-        raw.send(frames::get(stream, "/"));
+        raw.send(raw_h2::get(stream, "/"));
     }
     let busy = || {
         let labels = [("plugin", "p"), ("state", "busy")];
@@ -181,7 +181,7 @@ fn a_header_block_that_trickles_in_on_http_2_is_cut_off_in_time() {
         .limits("header-timeout = \"150ms\"")
         .start();
     for beginning in [
-        &frame(HEADERS, 1, 1, &frames::request("GET", "/"))[..],
+        &frame(HEADERS, 1, 1, &raw_h2::request("GET", "/"))[..],
         b"\0\0",
     ] {
         let mut raw = Raw::connect(gateway.address());
@@ -224,7 +224,7 @@ fn an_http_2_connection_may_wait_with_its_first_request() {
         .start();
     let mut raw = Raw::connect(gateway.address());
     pass(400);
-    raw.send(frames::get(1, "/"));
+    raw.send(raw_h2::get(1, "/"));
     raw.expect(DATA, 1);
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gateway_tests::frames::{
+use gateway_tests::raw_h2::{
     self, CANCEL, CONTINUATION, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, frame, number,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -130,7 +130,7 @@ fn slow_read() -> Act {
 
 fn zero_window() -> Act {
     let requests: Vec<u8> = (0..100)
-        .flat_map(|number| frames::get(1 + 2 * number, "/attacked/bytes/1000000"))
+        .flat_map(|number| raw_h2::get(1 + 2 * number, "/attacked/bytes/1000000"))
         .collect();
     Act::on_h2(&[0, 4, 0, 0, 0, 0], &requests)
 }
@@ -142,7 +142,7 @@ fn rapid_reset() -> Act {
         next += 100;
         let taken_back = |stream| {
             [
-                frames::get(stream, "/attacked/"),
+                raw_h2::get(stream, "/attacked/"),
                 number(RST_STREAM, stream, CANCEL),
             ]
         };
@@ -165,13 +165,13 @@ fn continuation_flood() -> Act {
         CONTINUATION,
         0,
         1,
-        &frames::field("x-more", &"a".repeat(4_000)),
+        &raw_h2::field("x-more", &"a".repeat(4_000)),
     );
     let begin = frame(
         HEADERS,
         END_STREAM,
         1,
-        &frames::request("GET", "/attacked/"),
+        &raw_h2::request("GET", "/attacked/"),
     );
     Act::on_h2(&[], &begin).then(move || more.clone())
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gateway_tests::Setup;
-use gateway_tests::frames::{self, SETTINGS, frame};
+use gateway_tests::raw_h2::{self, SETTINGS, frame};
 
 use crate::memory::resident_mib;
 use crate::rig::arguments::Arguments;
@@ -101,7 +101,7 @@ fn on_h2(address: SocketAddr, count: usize) -> io::Result<Held> {
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
         let settings = frame(SETTINGS, 0, 0, &[]);
         let answer = frame(SETTINGS, 1, 0, &[]);
-        stream.write_all(&[settings, answer, frames::get(1, "/")].concat())?;
+        stream.write_all(&[settings, answer, raw_h2::get(1, "/")].concat())?;
         let mut came = Vec::new();
         let mut piece = [0; 4096];
         // The end of the answer, as the benches' upstream writes it.
