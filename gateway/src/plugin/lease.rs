@@ -163,6 +163,7 @@ impl<'a> Lease<'a> {
     ) -> Instant {
         self.instance().swap_scene(stage);
         self.spoiled = fault.is_some();
+        let fault = fault.map(|fault| (fault, self.instance().cost(started)));
         let ended = Instant::now();
         self.ended = Some(ended);
         let time = ended.duration_since(started);
