@@ -40,7 +40,7 @@ type RequestWholeFunc = TypedFunc<(Borrowed, Bytes), (BodyDecision,)>;
 type ResponseFunc = TypedFunc<(Borrowed, Borrowed), (WireDecision,)>;
 type ResponseChunkFunc = TypedFunc<(Borrowed, Borrowed, Bytes, bool), (ChunkDecision,)>;
 type ResponseWholeFunc = TypedFunc<(Borrowed, Borrowed, Bytes), (BodyDecision,)>;
-type LogFunc = TypedFunc<(Borrowed, LogEntry), ()>;
+type LogFunc = TypedFunc<(Borrowed, Arc<LogEntry>), ()>;
 type InitFunc = TypedFunc<(String,), (Result<WireInterest, String>,)>;
 
 /// A guest and its store.
@@ -216,7 +216,11 @@ impl Instance {
     }
 
     /// Call `handle` of `on-log` on the stage.
-    pub(super) async fn log(&mut self, entry: LogEntry, started: Instant) -> Result<(), Fault> {
+    pub(super) async fn log(
+        &mut self,
+        entry: Arc<LogEntry>,
+        started: Instant,
+    ) -> Result<(), Fault> {
         let Some(hook) = self.hooks.on_log else {
             return Ok(());
         };

@@ -131,7 +131,7 @@ impl<'a> Lease<'a> {
     }
 
     /// Call the hook on the end of an exchange.
-    pub(super) async fn log(&mut self, scene: Scene, entry: LogEntry) -> Result<(), Fault> {
+    pub(super) async fn log(&mut self, scene: Scene, entry: Arc<LogEntry>) -> Result<(), Fault> {
         let started = Instant::now();
         let mut stage = Some(scene);
         let result = self.enter(&mut stage).log(entry, started).await;
