@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::io::{ClientIo, Times};
 use super::panic::Caught;
+use super::strict::Strict;
 use crate::body::Body;
 use crate::config::ClientLimits;
 use crate::proxy::{Activity, Client, Proxy, handle};
@@ -37,7 +38,8 @@ pub(super) async fn serve(
         idle: limits.idle_timeout,
         write: limits.body_timeout,
     };
-    let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity), times));
+    let io = ClientIo::new(stream, Arc::clone(&activity), times);
+    let io = TokioIo::new(Strict::new(io, Arc::clone(&activity)));
     let client = Arc::new(Client {
         ip: peer.ip().to_canonical(),
         scheme: "http",
