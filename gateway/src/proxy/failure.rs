@@ -116,6 +116,36 @@ impl Failure {
         }
     }
 
+    /// Whether the connection of HTTP/1.1 ends with the response: what the client sent was no request that anybody should
+    /// have sent, or not all of it was read, so what it sent behind it is not to be taken for the next one.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        match self {
+            Self::MethodRefused
+            | Self::BadPath(_)
+            | Self::BadHost(_)
+            | Self::BadTarget
+            | Self::UriTooLong(_)
+            | Self::HeadersTooLarge
+            | Self::BodyTooLarge(_)
+            | Self::BodyTimeout(_)
+            | Self::BadBody(_) => true,
+            Self::NoRoute
+            | Self::MethodNotAllowed { .. }
+            | Self::PluginAborted(_)
+            | Self::PluginFault(_)
+            | Self::ResponseTooLarge(_)
+            | Self::ResponseBody(_)
+            | Self::NoEndpoint
+            | Self::UpstreamConnect(_)
+            | Self::UpstreamConnectTimeout(_)
+            | Self::UpstreamClosed(_)
+            | Self::UpstreamProtocol(_)
+            | Self::UpstreamTimeout(_)
+            | Self::Timeout(_) => false,
+        }
+    }
+
     /// The stable word for clients, logs and metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
