@@ -38,6 +38,9 @@ pub enum Failure {
     /// The request target is not one of the forms of RFC 9112 3.2 that are served here.
     #[error("the request target has a form that is not served")]
     BadTarget,
+    /// A header field is not as its version of HTTP wants it.
+    #[error("{0}")]
+    BadField(&'static str),
     /// The request target is too long.
     #[error("the request target is longer than {0} bytes")]
     UriTooLong(usize),
@@ -93,9 +96,11 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadPath(_) | Self::BadHost(_) | Self::BadTarget | Self::BadBody(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadPath(_)
+            | Self::BadHost(_)
+            | Self::BadTarget
+            | Self::BadField(_)
+            | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::MethodRefused => StatusCode::NOT_IMPLEMENTED,
@@ -125,6 +130,7 @@ impl Failure {
             | Self::BadPath(_)
             | Self::BadHost(_)
             | Self::BadTarget
+            | Self::BadField(_)
             | Self::UriTooLong(_)
             | Self::HeadersTooLarge
             | Self::BodyTooLarge(_)
@@ -156,6 +162,7 @@ impl Failure {
             Self::BadPath(_) => "bad-path",
             Self::BadHost(_) => "bad-host",
             Self::BadTarget => "bad-target",
+            Self::BadField(_) => "bad-field",
             Self::UriTooLong(_) => "uri-too-long",
             Self::HeadersTooLarge => "headers-too-large",
             Self::BodyTooLarge(_) => "body-too-large",

@@ -8,6 +8,8 @@ use http::header::{
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
+use super::failure::Failure;
+
 /// Fields that some upstream frameworks take for the path or method instead of the request line; a client could
 /// use them to get around a route.
 const OVERRIDES: [&str; 5] = [
@@ -33,6 +35,25 @@ const CLAIMS: [&str; 6] = [
 pub(super) enum Trailers {
     Accepted,
     NotAccepted,
+}
+
+/// Refuse in a request of HTTP/2 what its parser lets pass, and would mean something else in HTTP/1.1.
+pub(super) fn check_h2(headers: &HeaderMap) -> Result<(), Failure> {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    for value in headers.values().map(HeaderValue::as_bytes) {
+        // RFC 9113 8.2.1.
+        if is_blank(value.first()) || is_blank(value.last()) {
+            return Err(Failure::BadField("a value begins or ends with a blank"));
+        }
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| {
+        !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
+    };
+    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
+        return Err(Failure::BadField("Content-Length is not one number"));
+    }
+    Ok(())
 }
 
 /// Take from a request the fields whose names are not plain.

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
+use http::{Request, Response, Uri, Version};
 use http_body::Body as _;
 
 use super::activity::Activity;
@@ -213,6 +213,9 @@ fn admit(
     }
     let (mut parts, body) = request.into_parts();
     let (path, host) = (target.path.path(), target.authority.as_str());
+    if parts.version == Version::HTTP_2 {
+        fields::check_h2(&parts.headers)?;
+    }
     // Before the route is looked for: it must match the fields that the upstream receives, and no others.
     let trailers = fields::strip_request(&mut parts.headers);
     if server.field_names == FieldNames::Plain {
