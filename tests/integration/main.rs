@@ -6,6 +6,8 @@ mod admin;
 mod bodies;
 mod cli;
 mod connections;
+mod corpus;
+mod costs;
 mod drain;
 mod examples;
 mod expect;

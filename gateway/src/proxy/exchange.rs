@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use http::header::{CONNECTION, HeaderMap, HeaderValue};
 use http::{StatusCode, Version};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -33,12 +34,12 @@ const CLIENT_CLOSED_STATUS: u16 = 499;
 
 /// One worker's ended exchanges, on their way to the `on-log` hooks.
 #[derive(Debug, Clone)]
-pub struct LogQueue(Sender<Ended>);
+pub struct LogQueue(Sender<Box<Ended>>);
 
 impl LogQueue {
     /// An empty queue and its other end.
     #[must_use]
-    pub fn new() -> (Self, Receiver<Ended>) {
+    pub fn new() -> (Self, Receiver<Box<Ended>>) {
         let (sender, receiver) = channel(MAX_QUEUED_ENTRIES);
         (Self(sender), receiver)
     }
@@ -51,22 +52,16 @@ pub struct Ended {
     route: Option<usize>,
     run: Run,
     facts: Arc<Facts>,
-    entry: LogEntry,
+    entry: Arc<LogEntry>,
 }
 
 impl Ended {
     /// Run the `on-log` hooks.
-    pub async fn log(self) {
-        let Self {
-            snapshot,
-            route,
-            run,
-            facts,
-            mut entry,
-        } = self;
-        let chain = snapshot.chain(route);
-        entry.plugins = chain.times(&facts);
-        chain.on_log(&run, &facts, &entry).await;
+    pub async fn log(mut self: Box<Self>) {
+        let chain = self.snapshot.chain(self.route);
+        let entry = Arc::get_mut(&mut self.entry).expect("nobody has it before the first hook");
+        entry.plugins = chain.times(&self.facts);
+        chain.on_log(&self.run, &self.facts, &self.entry).await;
     }
 }
 
@@ -101,6 +96,8 @@ struct Outcome {
     /// The status that the client was sent.
     status: Option<StatusCode>,
     failure: Option<&'static str>,
+    /// Whether the client's connection ends with the response.
+    closes: bool,
     /// Whether the response body has ended well.
     is_complete: bool,
 }
@@ -142,10 +139,16 @@ impl Exchange {
         self.record.facts.protocol == Version::HTTP_2
     }
 
-    /// The client is sent this status now.
-    pub(super) fn sent(&mut self, status: StatusCode) {
+    /// The client is sent this head now.
+    pub(super) fn sent(&mut self, status: StatusCode, headers: &mut HeaderMap) {
         self.counters().is_answered.store(true, Ordering::Relaxed);
-        self.record.outcome.get_mut().status = Some(status);
+        let is_h2 = self.is_multiplexed();
+        let outcome = self.record.outcome.get_mut();
+        outcome.status = Some(status);
+        // A stream of h2 ends by itself.
+        if outcome.closes && !is_h2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 
     /// The response body has ended as it should.
@@ -225,10 +228,12 @@ impl Record {
                 "{cause}"
             );
         }
-        self.outcome.lock().failure = Some(reason);
+        let mut outcome = self.outcome.lock();
+        outcome.failure = Some(reason);
+        outcome.closes |= failure.closes();
+        drop(outcome);
         let mut response = failure.response(&self.facts.id);
-        if matches!(failure, Failure::Overloaded(_)) && self.facts.protocol == Version::HTTP_2
-        {
+        if matches!(failure, Failure::Overloaded(_)) && self.facts.protocol == Version::HTTP_2 {
             // A head needs no window (RFC 9113 6.9.1), so this stream ends here, whatever the client does.
             response.body = Body::empty();
         }
@@ -294,13 +299,14 @@ impl Drop for Exchange {
         if !record.snapshot.chain(record.route).wants_log(&self.run) {
             return;
         }
-        let ended = Ended {
+        // It passes through a queue and into a task, so it is moved as a pointer.
+        let ended = Box::new(Ended {
             snapshot: Arc::clone(&record.snapshot),
             route: record.route,
             run: std::mem::take(&mut self.run),
             facts: Arc::clone(&record.facts),
-            entry: record.entry(status, failure, duration),
-        };
+            entry: Arc::new(record.entry(status, failure, duration)),
+        });
         if record.queue.0.try_send(ended).is_err() {
             record.metrics.log_entries_dropped.inc();
         }

@@ -2,9 +2,10 @@
 //!
 //! `handler` is the walk itself. `exchange` keeps what is known of a request and tells log and metrics when it ends,
 //! however it ends. `failure` is the one list of what can go wrong with a request, with its status and reason.
-//! `target` reads what the client asks for, `fields` and `forwarded` decide which header fields pass and which are
-//! added, `body` watches what flows, `patience` is how long it may take, `activity` and `taking` tell the
-//! server whether something does and whether the client takes it. `fetch` lets plugins call other services through our own connections.
+//! `target` reads what the client asks for, `matching` finds the route for it, `fields` and `forwarded` decide which
+//! header fields pass and which are added, `body` watches what flows, `patience` is how long it may take, `activity` and
+//! `taking` tell the server whether something does and whether the client takes it. `fetch` lets plugins call other
+//! services through our own connections.
 //!
 //! Promises: what the plugins checked, the route matched and the upstream receives is one and the same message; every
 //! request ends in exactly one log entry; a client never sees an inner detail.
@@ -18,6 +19,7 @@ mod fields;
 mod forwarded;
 mod handler;
 mod ids;
+mod matching;
 mod patience;
 pub mod taking;
 mod target;

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use super::io::{ClientIo, Spoken};
 use super::panic::Caught;
 use super::stream::Streams;
+use super::strict::Strict;
 use crate::body::Body;
 use crate::config::ClientLimits;
 use crate::proxy::{Activity, Client, Grace, Proxy, handle};
@@ -97,6 +98,7 @@ async fn exchanges(
             .await
             .unwrap_or(Ok(()));
     }
+    let mut io = Strict::new(io, Arc::clone(activity));
     loop {
         let builder = http1(&limits().limits);
         let connection = builder.serve_connection(TokioIo::new(io), service.clone());
@@ -109,9 +111,11 @@ async fn exchanges(
             return Ok(());
         };
         io = parts.io.into_inner();
+        io.repeat(&parts.read_buf);
+        let is_in_head = !parts.read_buf.is_empty();
         let has_more = tokio::select! {
             biased;
-            has_more = io.more(&parts.read_buf) => has_more?,
+            has_more = io.stream().more(is_in_head) => has_more?,
             _ = drain.changed() => false,
         };
         if !has_more {

@@ -109,14 +109,14 @@ impl ClientIo {
         Ok(Some(spoken))
     }
 
-    /// Wait for another request on a connection that was given back by who parsed it, with what was left of its bytes.
+    /// Wait for another request on a connection that was given back by who parsed it, maybe with the beginning of one.
     /// Whether there is something.
-    pub(super) async fn more(&mut self, left: &[u8]) -> io::Result<bool> {
-        self.is_resting = true;
-        if !left.is_empty() {
-            self.unread.extend_from_slice(left);
+    pub(super) async fn more(&mut self, is_in_head: bool) -> io::Result<bool> {
+        if is_in_head {
             self.set_head(true);
+            return Ok(true);
         }
+        self.is_resting = true;
         let has_more = !self.unread.is_empty() || poll_fn(|cx| self.poll_more(cx)).await?;
         self.is_resting = false;
         Ok(has_more)

@@ -9,7 +9,7 @@ use std::thread;
 use toml::de::DeValue;
 
 use super::super::read::{Item, Reader, Section};
-use super::super::{AccessLog, Invalid, Server, suggest};
+use super::super::{AccessLog, FieldNames, Invalid, PathNormalisation, Server, suggest};
 use super::plugins::Plugins;
 use super::{chain, limits};
 
@@ -48,6 +48,14 @@ pub(super) fn read(reader: &Reader<'_>, root: &mut Section<'_>, plugins: &Plugin
         .iter()
         .filter_map(|i| i.parsed(network, str::parse))
         .collect();
+    let words = [
+        ("repair", PathNormalisation::Repair),
+        ("strict", PathNormalisation::Strict),
+    ];
+    server.path_normalisation =
+        section.choice("path-normalisation", server.path_normalisation, &words);
+    let words = [("plain", FieldNames::Plain), ("any", FieldNames::Any)];
+    server.field_names = section.choice("field-names", server.field_names, &words);
     let kv_bounds = KV_MEMORY_BYTES_MIN..=KV_MEMORY_BYTES_MAX;
     server.kv_memory_bytes = section.size("kv-memory", server.kv_memory_bytes, kv_bounds);
     if let Some(limits) = section.section("limits") {
@@ -66,6 +74,8 @@ fn defaults(reader: &Reader<'_>) -> Server {
         cache_dir: default_cache_dir(reader),
         access_log: AccessLog::Stdout,
         trusted_proxies: Vec::new(),
+        path_normalisation: PathNormalisation::Repair,
+        field_names: FieldNames::Plain,
         kv_memory_bytes: 64 << 20,
         limits: limits::defaults(),
     }
