@@ -9,8 +9,6 @@ mod tests;
 
 use std::ops::ControlFlow;
 
-use memchr::memchr;
-
 /// What an HTTP/2 connection begins with (RFC 9113 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of a line that is kept until the rest of it has come, and of a field that is about framing: the longest of
@@ -98,7 +96,7 @@ impl Scan {
                 State::Over => return None,
                 State::Refused => ControlFlow::Break(0),
                 State::Preface(known) => self.preface(known, rest),
-                State::Head => self.line(rest),
+                State::Head => self.lines(rest),
                 State::Length(left) => ControlFlow::Continue(self.body(left, rest)),
                 State::Chunked(chunked) => self.chunked(chunked, rest),
             };
@@ -131,24 +129,29 @@ impl Scan {
         ControlFlow::Continue(same)
     }
 
-    /// To the end of a line, or as far as it goes.
-    fn line(&mut self, bytes: &[u8]) -> ControlFlow<usize, usize> {
-        let Some(end) = memchr(b'\n', bytes) else {
-            self.keep(bytes);
-            return ControlFlow::Continue(bytes.len());
-        };
-        let passes = if self.kept.is_empty() {
-            self.ended(&bytes[..end])
-        } else {
-            self.keep(&bytes[..end]);
-            let line = std::mem::take(&mut self.kept);
-            self.ended(&line)
-        };
-        if passes {
-            ControlFlow::Continue(end + 1)
-        } else {
-            ControlFlow::Break(end)
+    /// Line by line to the end of the head, or as far as it goes.
+    fn lines(&mut self, bytes: &[u8]) -> ControlFlow<usize, usize> {
+        let mut start = 0;
+        while let Some(length) = find(b'\n', &bytes[start..]) {
+            let end = start + length;
+            let line = &bytes[start..end];
+            let passes = if self.kept.is_empty() {
+                self.ended(line)
+            } else {
+                self.keep(line);
+                let line = std::mem::take(&mut self.kept);
+                self.ended(&line)
+            };
+            if !passes {
+                return ControlFlow::Break(end);
+            }
+            start = end + 1;
+            if !matches!(self.state, State::Head) {
+                return ControlFlow::Continue(start);
+            }
         }
+        self.keep(&bytes[start..]);
+        ControlFlow::Continue(bytes.len())
     }
 
     /// Keep the start of a line, and its last byte.
@@ -170,7 +173,7 @@ impl Scan {
         if !self.head.has_begun {
             // RFC 9112 2.2: empty lines before a request are passed over. 3.2: a target has no fragment.
             self.head.has_begun = !line.is_empty();
-            return memchr(b'#', line).is_none();
+            return find(b'#', line).is_none();
         }
         if line.is_empty() {
             self.state = match std::mem::take(&mut self.head).framing {
@@ -178,6 +181,10 @@ impl Scan {
                 Some(Framing::Chunked) => State::Chunked(Chunked::START),
                 Some(Framing::Length(_)) | None => State::Head,
             };
+            return true;
+        }
+        // Few fields begin like the two that matter.
+        if !matches!(line[0], b'c' | b'C' | b't' | b'T') {
             return true;
         }
         let framing = if let Some(value) = value(line, b"content-length:") {
@@ -258,6 +265,23 @@ fn next(chunked: Chunked, byte: u8) -> Option<Chunked> {
 fn passed(left: u64, bytes: &[u8]) -> (usize, u64) {
     let passed = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
     (passed, left - passed as u64)
+}
+
+/// Where a byte first stands. Eight at a time: lines are too short for wide registers to be worth setting up.
+fn find(wanted: u8, bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let zero_where_wanted = u64::from_le_bytes(*word) ^ (ONES * u64::from(wanted));
+        // The lowest high bit is that of the first zero byte; a borrow can only set those above it.
+        let found = zero_where_wanted.wrapping_sub(ONES) & !zero_where_wanted & HIGH;
+        if found != 0 {
+            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let found = tail.iter().position(|byte| *byte == wanted);
+    found.map(|at| words.len() * 8 + at)
 }
 
 /// The value of a field with that name, which ends with its colon.

@@ -139,3 +139,20 @@ fn http_2_is_none_of_our_business() {
     assert_eq!(refused(b"PRI * HTTP/2.0\n"), Some(14));
     assert_eq!(refused(b"PRI / HTTP/1.1\r\nhost: a\n"), Some(23));
 }
+
+#[test]
+fn a_byte_is_found_where_it_stands_first() {
+    for length in 0..40 {
+        for at in 0..length {
+            let mut bytes = vec![b'\t'; length];
+            bytes[at] = b'\n';
+            assert_eq!(find(b'\n', &bytes), Some(at));
+            bytes[at..].fill(b'\n');
+            assert_eq!(find(b'\n', &bytes), Some(at));
+            bytes[..at].fill(0x8a);
+            assert_eq!(find(b'\n', &bytes), Some(at));
+        }
+        assert_eq!(find(b'\n', &vec![0x0b; length]), None);
+        assert_eq!(find(b'\n', &vec![0x8a; length]), None);
+    }
+}
