@@ -52,7 +52,11 @@ pub(super) fn read<B>(
     let path = route::normalise(raw.path()).map_err(Failure::BadPath)?;
     // Not so for `http://a?query`, whose path is empty and counts as a slash (RFC 9112 3.2.1).
     if path == raw.path() && raw.as_str().starts_with('/') {
-        let path = raw.clone();
+        // An empty path, which h2 lets a fragment leave, calls itself a slash and would be written as nothing.
+        let path = match raw.as_str() {
+            "/" => PathAndQuery::from_static("/"),
+            _ => raw.clone(),
+        };
         return Ok(Target {
             authority,
             path,

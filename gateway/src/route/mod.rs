@@ -42,6 +42,25 @@
 //! | `GET api.example.com/users/me` | e | the host is compared first |
 //! | `GET api.example.com/` | none | `{section}` is never empty |
 //!
+//! # Paths that could be read in two ways
+//!
+//! `[server] path-normalisation` says what becomes of a path that is not written in its normal form:
+//!
+//! - `repair` (the default): it is matched, shown to plugins and forwarded in its normal form.
+//! - `strict`: it is refused with 400. Only the case of hex digits is of no account.
+//!
+//! Whatever that says, 400 is the answer to a path that
+//!
+//! - holds what servers are known to disagree about ([`BadPath`]): `%2F`, `\` and `;` in any spelling, control bytes, bytes
+//!   that must be escaped and are not, escapes that are none, overlong UTF-8, `..` above the root, escapes of escapes that
+//!   end as a dot or as one of those;
+//! - takes another route as it was written, or decoded to the end, than it takes in its normal form: with routes for
+//!   `/*` and `/admin/*` so do `//admin/x`, `/a/../admin/x` and `/%2561dmin/x`, but not `/%61dmin/x` or `/admin//x`;
+//! - takes another route for an upstream that disregards letter case, dots and blanks at a segment's end, a slash at the
+//!   path's end, or what follows an escaped `?` or `#`, *and* that other route has a plugin that its own has not: with
+//!   `/admin` behind an auth plugin and an open `/*` so do `/ADMIN`, `/admin/`, `/admin.`, `/admin%20` and `/admin%3Fx`.
+//!   Routes that differ in nothing else, such as `/a` and `/a/`, were meant to.
+//!
 //! # Details
 //!
 //! - `*` is a whole last segment: `/files/*` matches `/files`, `/files/` and everything below.

@@ -3,9 +3,11 @@
 //! The property (THREATS 1 to 5): a request is refused, its connection ends, and nothing behind it is taken for another
 //! request; or it is forwarded in exactly one normal form, which a strict reader reads as the same request. `lines`,
 //! `framing` and `targets` are requests of HTTP/1.1, `streams` those of HTTP/2; `responses` come from hostile upstreams,
-//! `paths` try to get around an auth route.
+//! `paths` try to get around an auth route, and `generated`
+//! are made by dice.
 
 mod framing;
+mod generated;
 mod lines;
 mod paths;
 mod responses;
