@@ -207,7 +207,9 @@ impl Runtime {
             limiter: key.grants.limiter.then(|| self.state.limiter(&key.name)),
             fetch,
             access_log: Arc::clone(&self.access_log),
-            log_rate: host::LogRate::default(),
+            log_rate: host::LogRate::of_log(),
+            access_rate: host::LogRate::of_access_log(),
+            log_entries_dropped: self.metrics.log_entries_dropped.clone(),
         };
         let parts = PoolParts {
             engine: self.engine.clone(),
