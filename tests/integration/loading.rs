@@ -218,3 +218,43 @@ fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
         })
         .collect()
 }
+
+#[test]
+fn instances_of_a_component_with_several_memories_are_fewer() {
+    let raw = with_memories(Raw::new().component(), 2);
+    let error = try_load(&raw, "").err().expect("it must not load");
+    assert!(
+        error.contains("plugins.p") && error.contains("3 memories") && error.contains("416"),
+        "{error}"
+    );
+    let keys = |instances: usize| format!("limits = {{ instances = {instances} }}");
+    assert!(try_load(&raw, &keys(417)).is_err());
+    try_load(&raw, &keys(416)).expect("it loads");
+    try_load(&Raw::new().component(), &keys(1_250)).expect("it loads");
+    let error = try_load(&Raw::new().component(), &keys(1_251))
+        .err()
+        .expect("it must not load");
+    assert!(error.contains("plugins.p.limits.instances"), "{error}");
+}
+
+/// The component with further core instances that have a memory each.
+fn with_memories(mut component: Vec<u8>, count: u8) -> Vec<u8> {
+    // Binary: sections of an id, a LEB128 length, and so many bytes; id 1 is a core module, 2 are core instances.
+    let mut modules = 0;
+    let mut rest = &component[8..];
+    while let [id, after @ ..] = rest {
+        modules += u8::from(*id == 1);
+        let digits = 1 + after.iter().take_while(|byte| **byte & 0x80 != 0).count();
+        let length = after[..digits]
+            .iter()
+            .rev()
+            .fold(0, |sum, byte| sum << 7 | usize::from(byte & 0x7f));
+        rest = &after[digits + length..];
+    }
+    let module = b"\0asm\x01\0\0\0\x05\x03\x01\0\x01";
+    component.extend([1, module.len() as u8]);
+    component.extend(module);
+    component.extend([2, 1 + 3 * count, count]);
+    component.extend([0, modules, 0].repeat(usize::from(count)));
+    component
+}

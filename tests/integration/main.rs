@@ -26,6 +26,7 @@ mod loading;
 mod neighbours;
 mod on_log;
 mod output;
+mod plugin_logs;
 mod plugins;
 mod presets;
 mod raw_guests;

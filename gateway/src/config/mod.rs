@@ -189,6 +189,10 @@ pub struct Grants {
     pub http_client_networks: Vec<Network>,
 }
 
+/// Instances that one plugin can be given: a quarter of what the process has address space for, so that no plugin's burst
+/// takes the room of all others.
+pub const MAX_INSTANCES: u32 = 1_250;
+
 /// What a plugin may consume. Time and calls are per hook call unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginLimits {
@@ -200,7 +204,9 @@ pub struct PluginLimits {
     pub init_time: Duration,
     /// Linear memory of one instance. Key `memory`, default 16 MiB, at least 64 KiB, at most 1 GiB.
     pub memory_bytes: usize,
-    /// Instances at the same time, idle ones too, in the whole process. Key `instances`, default 512.
+    /// Instances at the same time, idle ones too, in the whole process, for each `config` that the entry is used with: a
+    /// route's own makes instances of its own. Those of an old generation that still serves count apart. Key `instances`,
+    /// default 512, at most [`MAX_INSTANCES`].
     pub instances: usize,
     /// Time to wait for an instance when all are busy. Key `instance-wait`, default 100 ms.
     pub instance_wait: Duration,

@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
@@ -19,6 +20,12 @@ use super::reexport;
 
 /// Compiled components that are kept.
 const MAX_FILES: usize = 128;
+
+/// After this, who began to write a file aside has been killed meanwhile: writing takes well below a second.
+const MAX_ASIDE_AGE: Duration = Duration::from_secs(600);
+
+/// How a file is named that is being written aside.
+const ASIDE: &str = "tmp";
 
 /// SHA-256 of a component's bytes as they were given.
 pub(super) type Digest = [u8; 32];
@@ -111,7 +118,7 @@ fn write(folder: &Path, path: &Path, code: &[u8]) -> io::Result<()> {
     }
     // Written aside and renamed, so that nobody ever reads a half; by a name of its own, since two processes may
     // compile the same component, and as a new file, so that no link is followed.
-    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let aside = path.with_extension(format!("{}.{ASIDE}", std::process::id()));
     let _ = fs::remove_file(&aside);
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -125,18 +132,25 @@ fn write(folder: &Path, path: &Path, code: &[u8]) -> io::Result<()> {
     evict(folder)
 }
 
-/// Remove what was written longest ago, so that a plugin that is built all day does not fill the disk.
+/// Remove what was written longest ago, so that a plugin that is built all day does not fill the disk; and what a killed
+/// process has left half-written.
 fn evict(folder: &Path) -> io::Result<()> {
-    let mut files: Vec<_> = fs::read_dir(folder)?
+    let files: Vec<_> = fs::read_dir(folder)?
         .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "cwasm"))
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
-    files.sort();
-    let surplus = files.len().saturating_sub(MAX_FILES);
-    files
-        .iter()
-        .take(surplus)
+    let of_kind = |kind| {
+        files
+            .iter()
+            .filter(move |(_, path)| path.extension().is_some_and(|its| its == kind))
+    };
+    let left_behind = of_kind(ASIDE)
+        .filter(|(written, _)| written.elapsed().is_ok_and(|age| age > MAX_ASIDE_AGE));
+    let mut whole: Vec<_> = of_kind("cwasm").collect();
+    whole.sort();
+    let surplus = whole.len().saturating_sub(MAX_FILES);
+    left_behind
+        .chain(whole.into_iter().take(surplus))
         .try_for_each(|(_, path)| fs::remove_file(path))
 }
 
@@ -208,6 +222,29 @@ mod tests {
             read(&engine, &folder, &path).is_some(),
             "it was compiled again"
         );
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed_and_what_is_being_written_is_not() {
+        let engine = super::super::engine::new_engine().unwrap();
+        let folder = folder("aside");
+        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        let aside = |name: &str, age: Duration| {
+            let path = folder.join(name);
+            let file = fs::File::create(&path).unwrap();
+            file.set_modified(std::time::SystemTime::now() - age)
+                .unwrap();
+            path
+        };
+        let left = aside("a.1.tmp", MAX_ASIDE_AGE + Duration::from_secs(60));
+        let fresh = aside("b.2.tmp", MAX_ASIDE_AGE - Duration::from_secs(60));
+        let digest = digest(EMPTY_COMPONENT);
+        let compile = || Component::new(&engine, EMPTY_COMPONENT);
+        let cache = Cache::new(Some(folder.clone()));
+        cache.load(&engine, &digest, compile).unwrap();
+        assert!(!left.exists() && fresh.exists());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

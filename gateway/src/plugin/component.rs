@@ -7,7 +7,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::bindings::names;
 use super::cache::{Cache, Digest, digest};
-use super::engine::MAX_COMPONENT_BYTES;
+use super::engine::{MAX_COMPONENT_BYTES, instances_of};
 use super::host::Host;
 use super::interest::Interest;
 use super::reexport::reexport;
@@ -32,6 +32,14 @@ pub(super) enum ComponentError {
     Refused {
         import: String,
         reason: &'static str,
+    },
+    #[error(
+        "has {memories} memories, and {instances} instances of it would take more than a quarter of what all plugins share: set `limits.instances` of its entry to {most} or less"
+    )]
+    TooManyInstances {
+        memories: u32,
+        instances: usize,
+        most: usize,
     },
     #[error("exports no '{}' interface", names::LIFECYCLE)]
     NoLifecycle,
@@ -106,6 +114,22 @@ impl Loaded {
             exports,
             init,
             pre,
+        })
+    }
+
+    /// Whether the address space that is shared has room for so many instances of it.
+    pub(super) fn check_instances(&self, instances: usize) -> Result<(), ComponentError> {
+        let required = self.pre.component().resources_required();
+        // None only for components that import core modules, and nothing that is linked is one.
+        let memories = required.map_or(1, |required| required.num_memories);
+        let most = instances_of(memories);
+        if instances <= most {
+            return Ok(());
+        }
+        Err(ComponentError::TooManyInstances {
+            memories,
+            instances,
+            most,
         })
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::spinning;
+use crate::config::MAX_INSTANCES;
 
 /// Bytes of a component file. What toolchains that embed an interpreter make today is about 12 MiB.
 pub const MAX_COMPONENT_BYTES: usize = 16 * 1024 * 1024;
@@ -25,22 +26,29 @@ const GUEST_STACK_BYTES: usize = 512 * 1024;
 /// Stack of the fiber that a call runs on: the guest's part and room for host functions.
 const FIBER_STACK_BYTES: usize = GUEST_STACK_BYTES + 512 * 1024;
 /// Instances, memories and stacks that the pool of address space has room for, all plugins together. Of core instances
-/// and tables four times as many, and one more core instance each for what `reexport` adds.
-const POOL_SLOTS: u32 = 5_000;
+/// and tables there are as many as instances of the largest components can have, since those cost little; a slot for a
+/// memory takes 4 GiB of addresses, so a component with several gets fewer instances, see [`instances_of`].
+const POOL_SLOTS: u32 = 4 * MAX_INSTANCES;
 /// Linear memory beyond which no plugin's `memory` limit may go.
 const MAX_MEMORY_BYTES: usize = 1 << 30;
 /// Table elements of one instance: function pointers and such.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// Core modules, their memories and their tables in one component. Toolchains with an interpreter need about twenty of the
-/// first and one of the second. What `reexport` adds counts as well; where there is no room for it, it adds nothing.
+/// first, one of the second and two of the third. What `reexport` adds counts as well; where there is no room for it, it adds nothing.
 pub(super) const MAX_CORE_INSTANCES: usize = 64;
 pub(super) const MAX_MEMORIES: usize = 4;
-pub(super) const MAX_TABLES: usize = 64;
+pub(super) const MAX_TABLES: usize = 16;
 /// Slots that no instance is in and that keep some of their memory, for the next instance of the same component. Each
 /// reload that changes a plugin leaves some behind.
 const MAX_WARM_SLOTS: u32 = 16;
 /// Bytes of a slot that stay resident between two instances, instead of being given back to the kernel.
 const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
+
+/// Instances that one plugin may have of a component with so many memories, so that it takes no more than a quarter of those
+/// that all plugins share.
+pub(super) fn instances_of(memories: u32) -> usize {
+    (MAX_INSTANCES / memories.max(1)) as usize
+}
 
 /// Make the engine, with pooled address space if that can be had.
 pub(super) fn new_engine() -> wasmtime::Result<Engine> {
@@ -73,9 +81,9 @@ fn config(strategy: InstanceAllocationStrategy) -> Config {
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(POOL_SLOTS)
-        .total_core_instances(POOL_SLOTS * (4 + 1))
+        .total_core_instances(POOL_SLOTS * MAX_CORE_INSTANCES as u32)
         .total_memories(POOL_SLOTS)
-        .total_tables(POOL_SLOTS * 4)
+        .total_tables(POOL_SLOTS * MAX_TABLES as u32)
         .total_stacks(POOL_SLOTS)
         .max_core_instances_per_component(MAX_CORE_INSTANCES as u32)
         .max_memories_per_component(MAX_MEMORIES as u32)
@@ -127,5 +135,49 @@ impl Drop for Ticker {
             // It can only have ended early by a panic, which was reported where it happened.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::Store;
+    use wasmtime::component::{Component, Linker};
+
+    use super::*;
+
+    #[test]
+    fn no_component_however_large_takes_the_room_of_others_with_so_many_instances_as_a_plugin_may_have()
+     {
+        let engine = new_engine().unwrap();
+        let linker = Linker::new(&engine);
+        let make = |component: &str| {
+            let component = Component::new(&engine, wat::parse_str(component).unwrap()).unwrap();
+            let pre = linker.instantiate_pre(&component).unwrap();
+            let engine = &engine;
+            move || {
+                let mut store = Store::new(engine, ());
+                pre.instantiate(&mut store).map(|_| store)
+            }
+        };
+        let tables = "(core instance (instantiate $t))".repeat(MAX_TABLES);
+        let empty = "(core instance (instantiate $e))".repeat(MAX_CORE_INSTANCES - MAX_TABLES);
+        let large = make(&format!(
+            "(component (core module $t (table 1 funcref)) (core module $e) {tables}{empty})"
+        ));
+        let small = make(
+            "(component (core module $t (table 1 funcref) (memory 1)) (core instance (instantiate $t)))",
+        );
+        let burst: Vec<_> = (0..MAX_INSTANCES).map(|_| large().unwrap()).collect();
+        small().unwrap();
+        drop(burst);
+        let memories = "(core instance (instantiate $m))".repeat(MAX_MEMORIES);
+        let several = make(&format!(
+            "(component (core module $m (memory 1)) {memories})"
+        ));
+        let burst: Vec<_> = (0..instances_of(MAX_MEMORIES as u32))
+            .map(|_| several().unwrap())
+            .collect();
+        small().unwrap();
+        drop(burst);
     }
 }

@@ -67,7 +67,7 @@ struct Hooks {
     on_log: Option<LogFunc>,
 }
 
-/// Which way a hook looks.
+/// Which way a hook looks, and which of the two heads a host function is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     /// From the client to the upstream.

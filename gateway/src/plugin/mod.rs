@@ -1,8 +1,10 @@
 //! The plugin runtime: sandboxed components, their instances, and the chains that they form.
 //!
-//! In reading order: what hooks see (`head`) and what they answer ([`Interest`], [`Fault`]); how bytes become a
-//! loaded component (`engine`, `cache`, `reexport`, `component`); how an instance is made, leased, called and thrown away
-//! (`host`, `instance`, `pool`, `lease`); how plugins stand in a row (`chain`, `step`, `body`).
+//! In reading order: the contract's types (`bindings`); what hooks see (`head`, `notes`) and what they answer ([`Interest`],
+//! `answer`, `preset`, [`Fault`]); how bytes become a loaded component (`engine`, `cache`, `reexport`, `component`); what
+//! a guest can call (`host`, `names`) and how its time is counted and shared (`cpu`, `spinning`); how an instance is made,
+//! leased, called and thrown away (`instance`, `stock`, `pool`, `lease`), and a plugin left alone (`suspension`); how plugins
+//! stand in a row (`chain`, `step`, `hook`, `body`); what they all share, and the door to it (`runtime`).
 //!
 //! Promises: a plugin never gets more time, memory or reach than its limits and grants say; an instance counts as
 //! spoiled until its call has returned; whatever a plugin hands over is checked before it is used. This is the only

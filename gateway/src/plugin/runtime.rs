@@ -171,7 +171,7 @@ impl Runtime {
     /// configuration. `fetch` is asked for only if the component may call other services.
     ///
     /// # Errors
-    /// A grant is missing, or the plugin does not start or refuses its configuration.
+    /// A grant is missing, there is no room for so many instances, or the plugin does not start or refuses its configuration.
     pub async fn pool(
         &self,
         component: &LoadedComponent,
@@ -180,6 +180,9 @@ impl Runtime {
     ) -> Result<Arc<Pool>, LoadError> {
         let loaded = &component.0;
         loaded.check_grants(&spec.grants).map_err(component_error)?;
+        loaded
+            .check_instances(spec.limits.instances)
+            .map_err(component_error)?;
         let PoolSpec {
             name,
             config,
@@ -207,7 +210,9 @@ impl Runtime {
             limiter: key.grants.limiter.then(|| self.state.limiter(&key.name)),
             fetch,
             access_log: Arc::clone(&self.access_log),
-            log_rate: host::LogRate::default(),
+            log_rate: host::LogRate::of_log(),
+            access_rate: host::LogRate::of_access_log(),
+            log_entries_dropped: self.metrics.log_entries_dropped.clone(),
         };
         let parts = PoolParts {
             engine: self.engine.clone(),

@@ -40,7 +40,7 @@ impl Fetch for GrantedFetch {
                 url,
                 headers,
                 body: body.into(),
-                timeout: Some(timeout),
+                timeout,
             };
             let answer = upstream::fetch(call, &self.0).await.map_err(failure)?;
             Ok(FetchReply {

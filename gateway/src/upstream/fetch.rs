@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderName};
+use http::header;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -24,9 +24,6 @@ use crate::config::{self, Grants, Origin};
 /// Bytes of an answer's body: it is handed to the plugin as a whole, and counts against its memory.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Time for a call that names none.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Time for a call at most; the deadline of the plugin is usually shorter.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -39,20 +36,6 @@ const IDLE_CONNECTIONS: usize = 8;
 /// How long an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Fields that belong to the connection (RFC 9110 7.6.1) or to the framing. They are dropped, not refused, so that a
-/// plugin can pass on a request's fields as they are.
-const OWN: [HeaderName; 9] = [
-    header::HOST,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::TE,
-    header::TRAILER,
-    header::UPGRADE,
-    header::EXPECT,
-    HeaderName::from_static("keep-alive"),
-];
-
 /// A call to make.
 #[derive(Debug, Clone)]
 pub struct FetchCall {
@@ -60,12 +43,12 @@ pub struct FetchCall {
     pub method: Method,
     /// An absolute `http` or `https` URL.
     pub url: String,
-    /// The header fields; those of connection and framing are dropped.
+    /// The header fields, without those of connection and framing; `host` is the URL's.
     pub headers: HeaderMap,
     /// The body, possibly empty.
     pub body: Bytes,
-    /// The time for all of it; `None` for five seconds.
-    pub timeout: Option<Duration>,
+    /// The time for all of it, a minute at most.
+    pub timeout: Duration,
 }
 
 /// What came back, whatever its status.
@@ -148,7 +131,7 @@ impl FetchPolicy {
 ///
 /// There is no answer; see [`FetchError`].
 pub async fn fetch(call: FetchCall, allow: &FetchPolicy) -> Result<FetchAnswer, FetchError> {
-    let limit = call.timeout.unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
+    let limit = call.timeout.min(MAX_TIMEOUT);
     let (origin, request) = prepare(call)?;
     let upstream = allow.find(&origin)?;
     let whole = async {
@@ -186,9 +169,6 @@ fn prepare(call: FetchCall) -> Result<(Origin, Request<Body>), FetchError> {
     *request.method_mut() = call.method;
     *request.uri_mut() = path;
     *request.headers_mut() = call.headers;
-    for name in OWN {
-        request.headers_mut().remove(name);
-    }
     let host = HeaderValue::try_from(host(&origin))
         .map_err(|error| FetchError::Invalid(format!("host: {error}")))?;
     request.headers_mut().insert(header::HOST, host);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::super::read::{Item, Reader, Section};
 use super::super::substitute::plugin_config;
 use super::super::{
-    Component, Grants, Invalid, Isolation, OnFault, Place, Plugin, PluginConfig, PluginLimits,
-    suggest,
+    Component, Grants, Invalid, Isolation, MAX_INSTANCES, OnFault, Place, Plugin, PluginConfig,
+    PluginLimits, suggest,
 };
 use super::{LONGEST, SHORTEST, check_name};
 
@@ -29,8 +29,6 @@ const COMPUTING_MAX: Duration = Duration::from_secs(60);
 const MEMORY_BYTES_MIN: usize = 64 << 10;
 /// Memory or bytes that a plugin can be given; the pool reserves address space for as much.
 const BYTES_MAX: usize = 1 << 30;
-/// Instances reserve address space too.
-const INSTANCES_MAX: u32 = 100_000;
 /// Calls that can be allowed; the deadline ends a hook long before.
 const CALLS_MAX: u32 = 1_000_000_000;
 /// Fetches of one hook; more is a crawler.
@@ -209,7 +207,7 @@ fn limits(section: Option<Section<'_>>) -> PluginLimits {
     limits.wall_time = section.duration("wall-time", limits.wall_time, waiting.clone());
     limits.init_time = section.duration("init-time", limits.init_time, computing);
     limits.memory_bytes = section.size("memory", limits.memory_bytes, MEMORY_BYTES_MIN..=BYTES_MAX);
-    limits.instances = section.count("instances", limits.instances, 1..=INSTANCES_MAX);
+    limits.instances = section.count("instances", limits.instances, 1..=MAX_INSTANCES);
     limits.instance_wait = section.duration("instance-wait", limits.instance_wait, waiting);
     limits.host_calls = section.count("host-calls", limits.host_calls, 1..=CALLS_MAX);
     limits.log_bytes = section.size("log-bytes", limits.log_bytes, 1..=BYTES_MAX);

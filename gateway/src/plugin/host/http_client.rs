@@ -12,7 +12,7 @@ use thiserror::Error;
 use wasmtime::component::Linker;
 
 use super::super::bindings::{Header, HttpError, HttpRequest, HttpResponse, names};
-use super::super::head::belongs_to_core;
+use super::super::head::{MAX_HEADERS, belongs_to_core};
 use super::{Ctx, Host, charge};
 
 /// A plugin's call to another service, well-formed as HTTP.
@@ -22,7 +22,7 @@ pub struct FetchCall {
     pub method: Method,
     /// An absolute URL, as the plugin wrote it.
     pub url: String,
-    /// Header fields without framing and `host`.
+    /// Header fields, without those of framing and connection and without `host`.
     pub headers: HeaderMap,
     /// The body, possibly empty.
     pub body: Vec<u8>,
@@ -104,20 +104,21 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 fn checked(request: HttpRequest) -> Result<FetchCall, FetchFailure> {
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|_| FetchFailure::Invalid("the method is no token".into()))?;
-    let mut headers = HeaderMap::with_capacity(request.headers.len().min(64));
+    let mut headers = HeaderMap::with_capacity(request.headers.len().min(MAX_HEADERS));
     for Header { name, value } in request.headers {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| FetchFailure::Invalid("a header name is no token".into()))?;
+        // Dropped, not refused, so that a plugin can pass on a request's fields as they are.
         if belongs_to_core(&name) {
-            return Err(FetchFailure::Invalid(format!(
-                "header '{name}' is the gateway's"
-            )));
+            continue;
         }
         let value = HeaderValue::from_bytes(&value).map_err(|_| {
             FetchFailure::Invalid(format!("the value of header '{name}' has control bytes"))
         })?;
-        if headers.len() >= 128 {
-            return Err(FetchFailure::Invalid("more than 128 header fields".into()));
+        // As many as a message may have on its way through the chain, so that all of them can be passed on.
+        if headers.len() >= MAX_HEADERS {
+            let text = format!("more than {MAX_HEADERS} header fields");
+            return Err(FetchFailure::Invalid(text));
         }
         headers.append(name, value);
     }

@@ -1,5 +1,5 @@
-//! `gateway:plugin/log`: messages to the gateway's log, lines to its access log. Within a call's `log-bytes`; what is
-//! beyond is dropped, and the last line says so.
+//! `gateway:plugin/log`: messages to the gateway's log, lines to its access log. Within a call's `log-bytes`, and within
+//! what a plugin may write to either in a stretch of time. What is beyond is dropped and counted; in the log, one line says so.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -8,7 +8,8 @@ use tracing::Level as Severity;
 use wasmtime::component::Linker;
 
 use super::super::bindings::{Level, names};
-use super::{Ctx, Host, charge};
+use super::{Ctx, Entry, Host, charge};
+use crate::observe::access_log::MAX_QUEUE_BYTES;
 use crate::observe::escape::escape;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
@@ -18,38 +19,53 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         |mut store: Ctx<'_>, (level, message, fields): (Level, String, Vec<(String, String)>)| {
             let host = charge(&mut store)?;
             let fields = &fields[..fields.len().min(MAX_FIELDS)];
-            let bytes = LINE_BYTES
-                + written(&message)
+            let bytes = line_bytes(&message)
                 + fields
                     .iter()
                     .map(|(name, value)| FIELD_BYTES + written(name) + written(value))
                     .sum::<usize>();
-            let severity = severity(level);
-            let spent = if host.entry.log_rate.allows(bytes) {
-                spend(&host.log_bytes, bytes)
-            } else {
-                Spent::Nothing
-            };
-            match spent {
-                Spent::Within => write(host, severity, &message, fields),
-                Spent::Exhausted => write(
-                    host,
-                    Severity::WARN,
-                    "further log output of this call is dropped",
-                    &[],
-                ),
-                Spent::Nothing => {}
+            match admit(&host.entry, &host.log_bytes, bytes) {
+                Ok(()) => write(host, severity(level), &message, fields),
+                Err(Some(notice)) => write(host, Severity::WARN, notice, &[]),
+                Err(None) => {}
             }
             Ok(())
         },
     )?;
     log.func_wrap("access", |mut store: Ctx<'_>, (line,): (String,)| {
-        let host = charge(&mut store)?;
-        if spend(&host.log_bytes, 1 + written(&line)) == Spent::Within {
-            host.entry.access_log.write(&line);
+        let Host {
+            entry, log_bytes, ..
+        } = charge(&mut store)?;
+        let bytes = 1 + written(&line);
+        if entry.access_rate.take(bytes) == Spent::Within
+            && spend(log_bytes, bytes) == Spent::Within
+        {
+            entry.access_log.write(&line);
+        } else {
+            entry.log_entries_dropped.inc();
         }
         Ok(())
     })
+}
+
+/// Whether a line of so many bytes may go to the log. If not, it is counted as dropped, and the first of a call or of a
+/// second comes with what to say in its place.
+pub(super) fn admit(
+    entry: &Entry,
+    log_bytes: &AtomicUsize,
+    bytes: usize,
+) -> Result<(), Option<&'static str>> {
+    let notice = match entry.log_rate.take(bytes) {
+        Spent::Exhausted => Some("further log output of this plugin in this second is dropped"),
+        Spent::Nothing => None,
+        Spent::Within => match spend(log_bytes, bytes) {
+            Spent::Within => return Ok(()),
+            Spent::Exhausted => Some("further log output of this call is dropped"),
+            Spent::Nothing => None,
+        },
+    };
+    entry.log_entries_dropped.inc();
+    Err(notice)
 }
 
 /// Fields of a message; those beyond are left out.
@@ -58,6 +74,11 @@ const MAX_FIELDS: usize = 64;
 const LINE_BYTES: usize = 64;
 /// What a field costs beside its texts.
 const FIELD_BYTES: usize = 2;
+
+/// Bytes of a message without fields.
+pub(super) fn line_bytes(message: &str) -> usize {
+    LINE_BYTES + written(message)
+}
 
 /// Bytes of a text as it is written: control bytes take more than one.
 fn written(text: &str) -> usize {
@@ -69,38 +90,73 @@ fn written(text: &str) -> usize {
 /// disk.
 const MAX_BYTES_PER_SECOND: usize = 256 * 1024;
 
-/// Counts what a plugin writes to the log in each second.
+/// Bytes that one plugin may write to the access log in [`ACCESS_WINDOW_MS`], all its instances together: 42,000 lines of 1 KiB in
+/// a second, which is more than a gateway serves, and half of what the queue for that log holds, so that one plugin does
+/// not push out the lines of others.
+const MAX_ACCESS_BYTES: usize = MAX_QUEUE_BYTES / 2;
+/// The queue is written out several times in this time.
+const ACCESS_WINDOW_MS: u64 = 100;
+
+/// Counts what a plugin writes in each stretch of time.
 #[derive(Debug)]
 pub(in crate::plugin) struct Rate {
+    limit_bytes: usize,
+    window_ms: u64,
     start: Instant,
-    second: AtomicU64,
+    /// The number of the stretch that `spent` is about.
+    current: AtomicU64,
     spent: AtomicUsize,
 }
 
-impl Default for Rate {
-    fn default() -> Self {
+impl Rate {
+    /// For the log.
+    pub(in crate::plugin) fn of_log() -> Self {
+        Self::new(MAX_BYTES_PER_SECOND, 1_000)
+    }
+
+    /// For the access log.
+    pub(in crate::plugin) fn of_access_log() -> Self {
+        Self::new(MAX_ACCESS_BYTES, ACCESS_WINDOW_MS)
+    }
+
+    fn new(limit_bytes: usize, window_ms: u64) -> Self {
         Self {
+            limit_bytes,
+            window_ms,
             start: Instant::now(),
-            second: AtomicU64::new(0),
+            current: AtomicU64::new(0),
             spent: AtomicUsize::new(0),
         }
     }
-}
 
-impl Rate {
-    /// Whether that many bytes more may be written; what is too much is dropped. Approximate at the turn of a second.
-    pub(super) fn allows(&self, bytes: usize) -> bool {
-        let second = self.start.elapsed().as_secs();
-        if self.second.swap(second, Ordering::Relaxed) != second {
+    /// Take so many bytes from what may be written now. Approximate at the turn from one stretch to the next.
+    fn take(&self, bytes: usize) -> Spent {
+        // Not `as_millis`, whose 128 bits each line would pay for.
+        let elapsed = self.start.elapsed();
+        let elapsed_ms = elapsed.as_secs() * 1_000 + u64::from(elapsed.subsec_millis());
+        self.take_in(elapsed_ms / self.window_ms, bytes)
+    }
+
+    fn take_in(&self, window: u64, bytes: usize) -> Spent {
+        if self.current.load(Ordering::Relaxed) != window
+            && self.current.swap(window, Ordering::Relaxed) != window
+        {
             self.spent.store(0, Ordering::Relaxed);
         }
-        self.spent.fetch_add(bytes.max(1), Ordering::Relaxed) < MAX_BYTES_PER_SECOND
+        let before = self.spent.fetch_add(bytes.max(1), Ordering::Relaxed);
+        if before.saturating_add(bytes) <= self.limit_bytes {
+            Spent::Within
+        } else if before <= self.limit_bytes {
+            Spent::Exhausted
+        } else {
+            Spent::Nothing
+        }
     }
 }
 
 /// How a message stands to what is left of the budget.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Spent {
+enum Spent {
     /// It fits.
     Within,
     /// It is the first that does not fit.
@@ -109,7 +165,7 @@ pub(super) enum Spent {
     Nothing,
 }
 
-pub(super) fn spend(left: &AtomicUsize, bytes: usize) -> Spent {
+fn spend(left: &AtomicUsize, bytes: usize) -> Spent {
     let before = left.load(Ordering::Relaxed);
     // An empty message costs one byte too, or there could be any number of them.
     match before.checked_sub(bytes.max(1)) {
@@ -158,5 +214,38 @@ fn write(host: &Host, severity: Severity, message: &str, fields: &[(String, Stri
         Severity::INFO => event!(Severity::INFO),
         Severity::WARN => event!(Severity::WARN),
         Severity::ERROR => event!(Severity::ERROR),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_much_is_written_in_a_stretch_of_time_then_one_is_told_and_the_rest_is_dropped() {
+        for (rate, limit) in [
+            (Rate::of_log(), 256 << 10),
+            (Rate::of_access_log(), 4 << 20),
+        ] {
+            for window in [0, 1, 7] {
+                for _ in 0..limit / 1024 {
+                    assert_eq!(rate.take_in(window, 1024), Spent::Within);
+                }
+                assert_eq!(rate.take_in(window, 1), Spent::Exhausted);
+                assert_eq!(rate.take_in(window, 1), Spent::Nothing);
+                assert_eq!(rate.take_in(window, 1 << 20), Spent::Nothing);
+            }
+            assert_eq!(rate.take_in(8, limit + 1), Spent::Exhausted);
+            assert_eq!(rate.take_in(8, 1), Spent::Nothing);
+        }
+    }
+
+    #[test]
+    fn a_busy_access_log_of_one_plugin_is_within_its_rate() {
+        let rate = Rate::of_access_log();
+        // 40,000 lines of 1 KiB in a second.
+        for line in 0..40_000_u64 {
+            assert_eq!(rate.take_in(line / 4_000, 1024), Spent::Within, "{line}");
+        }
     }
 }

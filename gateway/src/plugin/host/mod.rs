@@ -34,6 +34,7 @@ use super::preset::Presets;
 use super::spinning::Spinning;
 use crate::config::PluginLimits;
 use crate::observe::AccessLog;
+use crate::observe::metrics::Counter;
 use crate::state;
 
 /// What a plugin entry has in common over all its instances.
@@ -52,6 +53,10 @@ pub(super) struct Entry {
     pub(super) access_log: Arc<AccessLog>,
     /// What all its instances together may write to the log.
     pub(super) log_rate: LogRate,
+    /// What they may write to the access log.
+    pub(super) access_rate: LogRate,
+    /// Counts what is more than that.
+    pub(super) log_entries_dropped: Counter,
 }
 
 /// Whether a head may be changed in the hook that is running.

@@ -1,4 +1,4 @@
-//! What a plugin prints to stdout or stderr goes to the log, line by line, within the call's `log-bytes`.
+//! What a plugin prints to stdout or stderr goes to the log, line by line, within the same bounds as `log.write`.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,11 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use super::Entry;
-use super::log::{Spent, spend};
+use super::log::{admit, line_bytes};
 use crate::observe::escape::escape;
+
+/// Lines of one write that are logged. A panic's backtrace, which comes at once, is shorter.
+const MAX_LINES: usize = 256;
 
 /// The stream behind a plugin's stdout and stderr.
 #[derive(Clone)]
@@ -47,13 +50,19 @@ impl AsyncWrite for LogStream {
         // Written in pieces of unknown size, so a line may come out as several; nothing is kept in between, since an
         // instance can go at any time.
         let plugin = &*self.entry.name;
-        if self.entry.log_rate.allows(bytes.len())
-            && spend(&self.log_bytes, bytes.len()) == Spent::Within
-        {
-            let text = String::from_utf8_lossy(bytes);
-            for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                tracing::info!(target: "plugin", plugin, "{}", escape(line));
+        let text = String::from_utf8_lossy(bytes);
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        for line in lines.by_ref().take(MAX_LINES) {
+            match admit(&self.entry, &self.log_bytes, line_bytes(line)) {
+                Ok(()) => tracing::info!(target: "plugin", plugin, "{}", escape(line)),
+                Err(Some(notice)) => tracing::warn!(target: "plugin", plugin, "{notice}"),
+                Err(None) => {}
             }
+        }
+        let beyond = lines.count();
+        if beyond > 0 {
+            self.entry.log_entries_dropped.inc_by(beyond as u64);
+            tracing::warn!(target: "plugin", plugin, "{beyond} lines printed at once are dropped");
         }
         Poll::Ready(Ok(bytes.len()))
     }

@@ -9,17 +9,11 @@ use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmLi
 
 use super::super::bindings::{Edit, EditError, GuestHeader, Head, Header, names};
 use super::super::head::{self, Change, Field, MAX_HEADERS, RequestHead, ResponseHead};
+use super::super::instance::Side;
 use super::super::notes::Attribute;
 use super::{Access, Ctx, Host, Scene, enter, respond, scene_of};
 
 type This = Resource<Head>;
-
-/// Which of the two heads a function is about.
-#[derive(Debug, Clone, Copy)]
-enum Side {
-    Request,
-    Response,
-}
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut types = linker.instance(names::TYPES)?;
