@@ -46,6 +46,10 @@ pub struct Metrics {
     pub client_connections: Gauge,
     /// Client connections that were turned away at once because there were too many.
     pub client_connections_refused: Counter,
+    /// TLS handshakes, by result.
+    pub handshakes: Words,
+    /// Connections whose header of the PROXY protocol was not accepted, by reason.
+    pub proxy_headers_refused: Words,
     /// Requests that failed, by reason.
     pub failures: Words,
     /// Reloads, by result: `ok` or `error`.
@@ -71,6 +75,8 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             client_connections: Gauge::default(),
             client_connections_refused: Counter::default(),
+            handshakes: Words::new("result", &["ok"]),
+            proxy_headers_refused: Words::new("reason", &[]),
             failures: Words::new("reason", &[]),
             reloads: Words::new("result", &["ok", "error"]),
             generation: Gauge::default(),
@@ -144,6 +150,16 @@ impl Metrics {
             "client_connections_refused",
             "Client connections refused because there were too many",
             self.client_connections_refused.clone(),
+        );
+        ours.register(
+            "tls_handshakes",
+            "TLS handshakes with clients",
+            self.handshakes.clone(),
+        );
+        ours.register(
+            "proxy_headers_refused",
+            "Client connections without a PROXY protocol header that is accepted",
+            self.proxy_headers_refused.clone(),
         );
         ours.register("failures", "Requests that failed", self.failures.clone());
         ours.register(

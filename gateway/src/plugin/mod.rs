@@ -1,6 +1,6 @@
 //! The plugin runtime: sandboxed components, their instances, and the chains that they form.
 //!
-//! In reading order: what hooks see (`head`) and what they answer ([`Interest`], [`Fault`]); how bytes become a
+//! In reading order: what hooks see (`head`, `certificate`) and what they answer ([`Interest`], [`Fault`]); how bytes become a
 //! loaded component (`engine`, `cache`, `reexport`, `component`); how an instance is made, leased, called and thrown away
 //! (`host`, `instance`, `pool`, `lease`); how plugins stand in a row (`chain`, `step`, `body`).
 //!
@@ -12,6 +12,7 @@ mod answer;
 mod bindings;
 mod body;
 mod cache;
+mod certificate;
 mod chain;
 mod component;
 mod cpu;
@@ -35,6 +36,7 @@ mod stock;
 mod suspension;
 
 pub use bindings::{LogEntry, PluginTime};
+pub use certificate::{ClientCertificate, Unreadable};
 pub use chain::{Chain, ChainError, Decision, Hurry, Request, Response, Run};
 pub use engine::MAX_COMPONENT_BYTES;
 pub use fault::Fault;

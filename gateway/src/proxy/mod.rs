@@ -3,13 +3,15 @@
 //! `handler` is the walk itself. `exchange` keeps what is known of a request and tells log and metrics when it ends,
 //! however it ends. `failure` is the one list of what can go wrong with a request, with its status and reason.
 //! `target` reads what the client asks for, `fields` and `forwarded` decide which header fields pass and which are
-//! added, `body` watches what flows, `activity` tells the server whether something does. `fetch` lets plugins call other services through our own connections.
+//! added, `body` watches what flows, `activity` tells the server whether something does. `client` and `secure`
+//! say who is at the other end, `redirect` sends clients to https. `fetch` lets plugins call other services through our own connections.
 //!
 //! Promises: what the plugins checked, the route matched and the upstream receives is one and the same message; every
 //! request ends in exactly one log entry; a client never sees an inner detail.
 
 mod activity;
 mod body;
+mod client;
 mod exchange;
 mod failure;
 mod fetch;
@@ -17,10 +19,15 @@ mod fields;
 mod forwarded;
 mod handler;
 mod ids;
+mod redirect;
+mod secure;
 mod target;
 
+pub use crate::plugin::ClientCertificate;
 pub use activity::Activity;
+pub use client::Client;
 pub use exchange::{Ended, LogQueue};
 pub use failure::Failure;
 pub use fetch::GrantedFetch;
-pub use handler::{Client, Proxy, handle};
+pub use handler::{Proxy, handle};
+pub use secure::{Names, Secure};

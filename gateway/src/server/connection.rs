@@ -1,16 +1,15 @@
-//! One client connection, HTTP/1.1 or HTTP/2 by its first bytes.
+//! One client connection, HTTP/1.1 or HTTP/2 by ALPN or by its first bytes.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::Watcher;
-use tokio::net::TcpStream;
 
 use super::io::{ClientIo, Times};
+use super::opening::{self, Arrival, Protocol};
 use super::panic::Caught;
 use crate::body::Body;
 use crate::config::ClientLimits;
@@ -24,23 +23,25 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Serve until the client or we have had enough.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    proxy: Arc<Proxy>,
-    watcher: Watcher,
-) {
+pub(super) async fn serve(arrival: Arrival, proxy: Arc<Proxy>, watcher: Watcher) {
     let limits = proxy.snapshot.load().limits.clone();
+    let redirect = arrival.mode.redirect;
+    let Some(opened) = opening::open(arrival, &proxy, limits.handshake_timeout).await else {
+        return;
+    };
+    let peer = opened.peer;
     let activity = Arc::new(Activity::default());
     let times = Times {
         header: limits.header_timeout,
         idle: limits.idle_timeout,
         write: limits.body_timeout,
     };
-    let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&activity), times));
+    let io = TokioIo::new(ClientIo::new(opened.stream, Arc::clone(&activity), times));
     let client = Arc::new(Client {
         ip: peer.ip().to_canonical(),
-        scheme: "http",
+        scheme: opened.secure.as_ref().map_or("http", |_| "https"),
+        secure: opened.secure,
+        redirect,
         activity,
     });
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -53,7 +54,11 @@ pub(super) async fn serve(
             Ok::<_, Infallible>(handled.response(&proxy.metrics).await)
         }
     });
-    let builder = builder(&limits);
+    let builder = match opened.protocol {
+        Protocol::ByPreface => builder(&limits),
+        Protocol::H1 => builder(&limits).http1_only(),
+        Protocol::H2 => builder(&limits).http2_only(),
+    };
     let connection = builder.serve_connection(io, service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%peer, %error, "client connection ended");

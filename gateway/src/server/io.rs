@@ -12,9 +12,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::stream::ClientStream;
 use crate::proxy::Activity;
 
 /// The limits of one connection.
@@ -30,7 +30,7 @@ pub(super) struct Times {
 
 /// A client's stream with limits.
 pub(super) struct ClientIo {
-    stream: TcpStream,
+    stream: ClientStream,
     activity: Arc<Activity>,
     times: Times,
     /// When the first byte of a request head came that is not complete yet.
@@ -44,7 +44,7 @@ pub(super) struct ClientIo {
 }
 
 impl ClientIo {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, times: Times) -> Self {
+    pub(super) fn new(stream: ClientStream, activity: Arc<Activity>, times: Times) -> Self {
         Self {
             stream,
             activity,
@@ -147,11 +147,14 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // By TLS, what was written may wait here for a client that does not read.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_write_limit(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.poll_write_limit(cx, shut)
     }
 }
 

@@ -1,14 +1,19 @@
 //! Where clients come in: listeners, connections, workers, and how all of that ends.
 //!
 //! `listener` binds addresses, one socket for each worker; `worker` is a thread that serves from its sockets with a
-//! runtime of its own; `connection` is one client; `io` puts time limits on its bytes; `panic` keeps a defect from taking
+//! runtime of its own; `connection` is one client; `opening` is what comes before its first request, by `proxy_protocol`
+//! and `tls`; `stream` is its bytes, `io` puts time limits on its bytes; `panic` keeps a defect from taking
 //! more than one request with it. This is the only place that names the hyper server.
 
 mod connection;
 mod io;
 mod listener;
+mod opening;
 mod panic;
+mod proxy_protocol;
+mod stream;
+mod tls;
 mod worker;
 
-pub use listener::{BindError, Bound, Listeners};
+pub use listener::{BindError, Bound, Listeners, Prepared};
 pub use worker::{Orders, Shared, Workers};

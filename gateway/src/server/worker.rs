@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
@@ -17,6 +17,7 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 
 use super::connection;
 use super::listener::Bound;
+use super::opening::Arrival;
 use crate::observe::Metrics;
 use crate::observe::metrics::raise;
 use crate::proxy::{Ended, Proxy};
@@ -146,6 +147,7 @@ async fn run(
             {
                 let task = tokio::spawn(accept(
                     listener,
+                    Arc::clone(&bound),
                     Arc::clone(&shared),
                     Arc::clone(&graceful),
                     Arc::clone(&open),
@@ -224,13 +226,21 @@ fn note(told: &Result<(), JoinError>, metrics: &Metrics) {
 
 async fn accept(
     listener: TcpListener,
+    bound: Arc<Bound>,
     shared: Arc<Shared>,
     graceful: Arc<GracefulShutdown>,
     open: Arc<Open>,
 ) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => admit(stream, peer, &shared, &open, graceful.watcher()),
+            Ok((stream, peer)) => {
+                let arrival = Arrival {
+                    stream,
+                    peer,
+                    mode: bound.mode(),
+                };
+                admit(arrival, &shared, &open, graceful.watcher());
+            }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't accept connections");
@@ -240,23 +250,19 @@ async fn accept(
     }
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: &Arc<Shared>,
-    open: &Arc<Open>,
-    watcher: Watcher,
-) {
+fn admit(arrival: Arrival, shared: &Arc<Shared>, open: &Arc<Open>, watcher: Watcher) {
     let limit = shared.proxy.snapshot.load().limits.connections;
     let place = Place::take(shared, limit);
     let Some(place) = place else {
         shared.proxy.metrics.client_connections_refused.inc();
-        // As much as fits at once; who floods us is not waited for.
-        let _ = stream.try_write(TOO_MANY);
+        if arrival.mode.tls.is_none() {
+            // As much as fits at once; who floods us is not waited for.
+            let _ = arrival.stream.try_write(TOO_MANY);
+        }
         return;
     };
     // Small responses must not wait for the client's acknowledgement of the last one.
-    let _ = stream.set_nodelay(true);
+    let _ = arrival.stream.set_nodelay(true);
     let proxy = Arc::clone(&shared.proxy);
     let registered = open.register();
     let number = registered.number;
@@ -264,7 +270,7 @@ fn admit(
         let _registered = registered;
         let _place = place;
         let _open = raise(&proxy.metrics.client_connections);
-        connection::serve(stream, peer, proxy.clone(), watcher).await;
+        connection::serve(arrival, proxy.clone(), watcher).await;
     });
     open.started(number, task.abort_handle());
 }
