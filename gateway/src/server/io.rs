@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::stream::ClientStream;
+use super::wire::Wire;
 use crate::proxy::Activity;
 
 /// The limits of one connection.
@@ -30,7 +30,7 @@ pub(super) struct Times {
 
 /// A client's stream with limits.
 pub(super) struct ClientIo {
-    stream: ClientStream,
+    stream: Wire,
     activity: Arc<Activity>,
     times: Times,
     /// When the first byte of a request head came that is not complete yet.
@@ -44,7 +44,7 @@ pub(super) struct ClientIo {
 }
 
 impl ClientIo {
-    pub(super) fn new(stream: ClientStream, activity: Arc<Activity>, times: Times) -> Self {
+    pub(super) fn new(stream: Wire, activity: Arc<Activity>, times: Times) -> Self {
         Self {
             stream,
             activity,

@@ -2,7 +2,7 @@
 //!
 //! `listener` binds addresses, one socket for each worker; `worker` is a thread that serves from its sockets with a
 //! runtime of its own; `connection` is one client; `opening` is what comes before its first request, by `proxy_protocol`
-//! and `tls`; `stream` is its bytes, `io` puts time limits on its bytes; `panic` keeps a defect from taking
+//! and `tls`; `wire` is its bytes, `io` puts time limits on its bytes; `panic` keeps a defect from taking
 //! more than one request with it. This is the only place that names the hyper server.
 
 mod connection;
@@ -11,8 +11,8 @@ mod listener;
 mod opening;
 mod panic;
 mod proxy_protocol;
-mod stream;
 mod tls;
+mod wire;
 mod worker;
 
 pub use listener::{BindError, Bound, Listeners, Prepared};

@@ -18,8 +18,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::listener::Mode;
 use super::proxy_protocol::{self, HeaderError};
-use super::stream::ClientStream;
 use super::tls::{H2, HTTP_1_1, Tls};
+use super::wire::Wire;
 use crate::proxy::{ClientCertificate, Proxy, Secure};
 
 /// What plain HTTP on a TLS listener is told.
@@ -41,7 +41,7 @@ pub(super) struct Arrival {
 
 /// A connection that can carry requests.
 pub(super) struct Opened {
-    pub(super) stream: ClientStream,
+    pub(super) stream: Wire,
     /// The client: who connected, or for whom it did.
     pub(super) peer: SocketAddr,
     pub(super) secure: Option<Arc<Secure>>,
@@ -91,7 +91,7 @@ impl HandshakeError {
 pub(super) async fn open(arrival: Arrival, proxy: &Proxy, limit: Duration) -> Option<Opened> {
     if arrival.mode.tls.is_none() && !arrival.mode.proxy_protocol {
         return Some(Opened {
-            stream: ClientStream::Plain(arrival.stream),
+            stream: Wire::Plain(arrival.stream),
             peer: arrival.peer,
             secure: None,
             protocol: Protocol::ByPreface,
@@ -113,7 +113,7 @@ async fn open_slowly(arrival: Arrival, proxy: &Proxy, limit: Duration) -> Option
     }
     let Some(tls) = &mode.tls else {
         return Some(Opened {
-            stream: ClientStream::Plain(stream),
+            stream: Wire::Plain(stream),
             peer,
             secure: None,
             protocol: Protocol::ByPreface,
@@ -130,7 +130,7 @@ async fn open_slowly(arrival: Arrival, proxy: &Proxy, limit: Duration) -> Option
                 _ => Protocol::ByPreface,
             };
             Some(Opened {
-                stream: ClientStream::Tls(Box::new(stream)),
+                stream: Wire::Tls(Box::new(stream)),
                 peer,
                 secure: Some(Arc::new(secure)),
                 protocol,
