@@ -7,16 +7,25 @@ use std::fmt::Write as _;
 /// Append a text as a JSON string, with its quotes (RFC 8259 section 7).
 pub fn push_string(json: &mut String, text: &str) {
     json.push('"');
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => json.extend(['\\', char]),
-            '\0'..'\x20' => {
-                write!(json, "\\u{:04x}", u32::from(char)).expect("a String takes every write")
-            }
-            _ => json.push(char),
+    let mut rest = text;
+    // In runs: most texts have nothing to escape. What has is one byte long.
+    while let Some(at) = rest.bytes().position(needs_escape) {
+        let (run, from) = rest.split_at(at);
+        let (special, behind) = from.split_at(1);
+        json.push_str(run);
+        match special {
+            "\"" | "\\" => json.extend(["\\", special]),
+            _ => write!(json, "\\u{:04x}", special.as_bytes()[0])
+                .expect("a String takes every write"),
         }
+        rest = behind;
     }
+    json.push_str(rest);
     json.push('"');
+}
+
+fn needs_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | ..b' ')
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use http_body_util::BodyExt;
 
 use super::bindings::ChunkDecision;
 use super::fault::Fault;
-use super::hook::taken_down;
+use super::hook::{notes_to_undo, taken_down, undo};
 use super::host::Scene;
 use super::instance::Side;
 use super::lease::Lease;
-use super::pool::Policy;
+use super::pool::{Policy, StreamPlace};
 use crate::body::{Body, BodyError};
 use crate::config::OnFault;
 
@@ -129,6 +129,7 @@ enum Source {
 /// The instance and what it sees.
 pub(super) struct Stage {
     pub(super) lease: Lease<'static>,
+    pub(super) place: StreamPlace,
     pub(super) scene: Scene,
     pub(super) side: Side,
     /// Whether the hook has let anything through: from then on its output can't be mixed with the raw body.
@@ -147,6 +148,8 @@ type Call = Pin<Box<dyn Future<Output = (Stage, Bytes, Result<ChunkDecision, Fau
 enum State {
     Ready(Box<Stage>),
     Calling(Call),
+    /// The hook has had everything, and its instance is given back.
+    Told,
     /// The plugin faulted at its very first chunk and is skipped.
     Bypassed,
     Done,
@@ -163,11 +166,8 @@ impl HookBody {
         })
     }
 
-    /// The next piece for the hook; `None` when it has had everything.
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Bytes, bool)>, BodyError>> {
+    /// The next piece for the hook, and whether it is the last.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Bytes, bool), BodyError>> {
         while self.pending.is_empty() && self.source == Source::Flowing {
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -181,16 +181,13 @@ impl HookBody {
                 self.source = Source::Ended;
             }
         }
-        if self.source == Source::HookToldOfEnd {
-            return Poll::Ready(Ok(None));
-        }
         let size = self.pending.len().min(MAX_CHUNK_BYTES);
         let piece = self.pending.split_to(size);
         let end = self.pending.is_empty() && self.source == Source::Ended;
         if end {
             self.source = Source::HookToldOfEnd;
         }
-        Poll::Ready(Ok(Some((piece, end))))
+        Poll::Ready(Ok((piece, end)))
     }
 
     /// What came out of the hook.
@@ -203,10 +200,14 @@ impl HookBody {
         let plugin = stage.lease.pool().name().clone();
         let fault = match result {
             Ok(decision) => {
-                self.state = State::Ready(Box::new(Stage {
-                    begun: Begun::Yes,
-                    ..stage
-                }));
+                self.state = if self.source == Source::HookToldOfEnd {
+                    State::Told
+                } else {
+                    State::Ready(Box::new(Stage {
+                        begun: Begun::Yes,
+                        ..stage
+                    }))
+                };
                 return match decision {
                     ChunkDecision::Pass => Ok(piece),
                     ChunkDecision::Replace(data) => Ok(Bytes::from(data)),
@@ -240,7 +241,6 @@ impl HookBody {
     fn give_up(&mut self) {
         if let State::Ready(stage) = &mut self.state
             && stage.begun == Begun::Yes
-            && self.source != Source::HookToldOfEnd
         {
             stage.lease.spoil();
         }
@@ -268,14 +268,21 @@ async fn call(
 ) -> (Stage, Bytes, Result<ChunkDecision, Fault>) {
     let Stage {
         mut lease,
+        place,
         scene,
         side,
         begun,
     } = *stage;
     let mut scene = Some(scene);
+    let notes = match begun {
+        Begun::NotYet => notes_to_undo(lease.pool(), &scene),
+        Begun::Yes => None,
+    };
     let result = lease.chunk(side, &mut scene, piece.clone(), end).await;
+    undo(notes, &scene, result.is_err());
     let stage = Stage {
         lease,
+        place,
         scene: taken_down(scene),
         side,
         begun,
@@ -300,6 +307,10 @@ impl HttpBody for HookBody {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Done => return Poll::Ready(None),
+                State::Told => {
+                    let trailers = self.trailers.take();
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+                }
                 State::Bypassed => {
                     self.state = State::Bypassed;
                     return self.poll_bypassed(cx);
@@ -316,13 +327,7 @@ impl HttpBody for HookBody {
                             self.give_up();
                             return Poll::Ready(Some(Err(error)));
                         }
-                        Poll::Ready(Ok(None)) => {
-                            let trailers = self.trailers.take();
-                            return Poll::Ready(
-                                trailers.map(|trailers| Ok(Frame::trailers(trailers))),
-                            );
-                        }
-                        Poll::Ready(Ok(Some((piece, end)))) => {
+                        Poll::Ready(Ok((piece, end))) => {
                             self.state = State::Calling(Box::pin(call(stage, piece, end)));
                         }
                     }

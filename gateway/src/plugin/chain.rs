@@ -260,7 +260,7 @@ impl Chain {
     }
 
     /// The exchange has ended: tell those that want to know, reached or not.
-    pub async fn on_log(&self, run: &Run, facts: &Arc<Facts>, entry: &LogEntry) {
+    pub async fn on_log(&self, run: &Run, facts: &Arc<Facts>, entry: &Arc<LogEntry>) {
         for (slot, pool) in self.pools.iter().enumerate() {
             if !run.interests[slot].wants(Interest::LOG) {
                 continue;
@@ -272,7 +272,7 @@ impl Chain {
             let logged = match pool.lease(Hook::Log).await {
                 Ok(mut lease) => {
                     lease
-                        .log(scene(&request, Access::Read, None, slot), entry.clone())
+                        .log(scene(&request, Access::Read, None, slot), Arc::clone(entry))
                         .await
                 }
                 Err(fault) => Err(fault),

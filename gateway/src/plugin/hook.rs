@@ -60,12 +60,13 @@ pub(super) async fn whole_hook(
 }
 
 /// What the chain has noted, if the plugin is to be got around as if it were not there.
-fn notes_to_undo(pool: &Pool, stage: &Option<Scene>) -> Option<Box<Notes>> {
+pub(super) fn notes_to_undo(pool: &Pool, stage: &Option<Scene>) -> Option<Box<Notes>> {
     let scene = stage.as_ref().filter(|_| pool.on_fault() == OnFault::Skip);
     scene.map(|scene| Box::new(scene.request.facts.notes.lock().clone()))
 }
 
-fn undo(notes: Option<Box<Notes>>, stage: &Option<Scene>, is_faulty: bool) {
+/// Put back what the chain had noted before a call that is got around.
+pub(super) fn undo(notes: Option<Box<Notes>>, stage: &Option<Scene>, is_faulty: bool) {
     if let (Some(notes), Some(scene), true) = (notes, stage, is_faulty) {
         *scene.request.facts.notes.lock() = *notes;
     }

@@ -40,7 +40,7 @@ type RequestWholeFunc = TypedFunc<(Borrowed, Bytes), (BodyDecision,)>;
 type ResponseFunc = TypedFunc<(Borrowed, Borrowed), (WireDecision,)>;
 type ResponseChunkFunc = TypedFunc<(Borrowed, Borrowed, Bytes, bool), (ChunkDecision,)>;
 type ResponseWholeFunc = TypedFunc<(Borrowed, Borrowed, Bytes), (BodyDecision,)>;
-type LogFunc = TypedFunc<(Borrowed, LogEntry), ()>;
+type LogFunc = TypedFunc<(Borrowed, Arc<LogEntry>), ()>;
 type InitFunc = TypedFunc<(String,), (Result<WireInterest, String>,)>;
 
 /// A guest and its store.
@@ -52,6 +52,8 @@ pub(super) struct Instance {
     pub(super) declared: Interest,
     /// Calls that it may still serve.
     calls_left: u32,
+    /// CPU time that its start took.
+    start_cost: Duration,
 }
 
 #[derive(Default)]
@@ -117,6 +119,7 @@ impl Instance {
             Err(fault) => return Err(StartError::Fault(fault)),
         };
         let contract = |error: wasmtime::Error| StartError::Contract(format!("{error:#}"));
+        let made_in = cpu.lap(started);
         let hooks = Hooks::of(loaded, &instance, &mut store).map_err(contract)?;
         let init: InitFunc = instance
             .get_typed_func(&mut store, loaded.init)
@@ -127,18 +130,16 @@ impl Instance {
             hooks,
             declared: Interest::NONE,
             calls_left: calls_of_a_life(),
+            start_cost: Duration::ZERO,
         };
+        let begun = Instant::now();
         let answer = instance
-            .call(
-                &init,
-                (config.to_owned(),),
-                entry.limits.init_time,
-                Instant::now(),
-            )
+            .call(&init, (config.to_owned(),), entry.limits.init_time, begun)
             .await
             .map_err(StartError::Fault)?;
         let declared = answer.0.map_err(StartError::Refused)?;
         instance.declared = Interest::from(declared).and(loaded.hooks);
+        instance.start_cost = made_in + instance.cpu.lap(begun);
         Ok(instance)
     }
 
@@ -215,7 +216,11 @@ impl Instance {
     }
 
     /// Call `handle` of `on-log` on the stage.
-    pub(super) async fn log(&mut self, entry: LogEntry, started: Instant) -> Result<(), Fault> {
+    pub(super) async fn log(
+        &mut self,
+        entry: Arc<LogEntry>,
+        started: Instant,
+    ) -> Result<(), Fault> {
         let Some(hook) = self.hooks.on_log else {
             return Ok(());
         };
@@ -231,6 +236,11 @@ impl Instance {
     /// Bytes of linear memory that the guest has grown to.
     pub(super) fn memory_bytes(&self) -> usize {
         self.store.data().memory.grown_bytes
+    }
+
+    /// CPU time that it has cost to start it, and to make the call that `started` then and ends now.
+    pub(super) fn cost(&self, started: Instant) -> Duration {
+        self.start_cost + self.cpu.lap(started)
     }
 
     /// CPU time of a hook.

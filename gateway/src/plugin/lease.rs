@@ -131,7 +131,7 @@ impl<'a> Lease<'a> {
     }
 
     /// Call the hook on the end of an exchange.
-    pub(super) async fn log(&mut self, scene: Scene, entry: LogEntry) -> Result<(), Fault> {
+    pub(super) async fn log(&mut self, scene: Scene, entry: Arc<LogEntry>) -> Result<(), Fault> {
         let started = Instant::now();
         let mut stage = Some(scene);
         let result = self.enter(&mut stage).log(entry, started).await;
@@ -163,6 +163,7 @@ impl<'a> Lease<'a> {
     ) -> Instant {
         self.instance().swap_scene(stage);
         self.spoiled = fault.is_some();
+        let fault = fault.map(|fault| (fault, self.instance().cost(started)));
         let ended = Instant::now();
         self.ended = Some(ended);
         let time = ended.duration_since(started);

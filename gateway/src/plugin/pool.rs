@@ -4,7 +4,7 @@
 //! half-run state never meets another exchange. Instances are dropped by a thread of their own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use crate::worker;
 
 /// How long an instance stays idle before it is retired.
 const RETIRE_AFTER_IDLE: Duration = Duration::from_secs(60);
-/// A call that faults is costly from this part of its CPU time on, whatever the fault.
+/// A call that faults is costly from this part of its CPU time on, its instance's start included, whatever the fault.
 const COSTLY_PART: u32 = 10;
 /// Fault messages of one plugin in the log: one in this time, with the number of those left out.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,6 +41,8 @@ pub struct Pool {
     isolation: Isolation,
     declared: Interest,
     stock: Stock<Box<Instance>>,
+    /// Instances that stream a body.
+    streaming: AtomicUsize,
     /// By [`Hook`], since one that is good says nothing of another.
     suspensions: [Suspension; HOOKS.len()],
     metrics: Arc<PluginMetrics>,
@@ -83,8 +85,32 @@ impl Drop for Room<'_> {
     }
 }
 
+/// One of the instances that a body may hold while it streams, given back on drop.
+pub(super) struct StreamPlace(Arc<Pool>);
+
+impl StreamPlace {
+    /// A client or upstream that takes its time holds an instance for as long, so a quarter is kept for other hooks.
+    fn take(pool: &Arc<Pool>) -> Result<Self, Fault> {
+        let limit = pool.entry.limits.instances;
+        let limit = limit - limit / 4;
+        let before = pool.streaming.fetch_add(1, Ordering::Relaxed);
+        let place = Self(Arc::clone(pool));
+        if before < limit {
+            Ok(place)
+        } else {
+            Err(Fault::Busy(limit))
+        }
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.0.streaming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What goes to the thread that drops instances.
-pub(super) struct Grave(#[expect(dead_code, reason = "only its drop counts")] Box<Instance>);
+pub(super) struct Grave(#[expect(dead_code, reason = "only its drop counts")] Vec<Box<Instance>>);
 
 /// How a pool stands, for the admin listener.
 #[derive(Debug, Clone)]
@@ -154,6 +180,7 @@ impl Pool {
             isolation,
             declared,
             stock,
+            streaming: AtomicUsize::new(0),
             suspensions: Default::default(),
             hook_metrics: HOOKS.map(|hook| metrics.hook(hook)),
             metrics,
@@ -223,6 +250,15 @@ impl Pool {
         }
     }
 
+    /// An instance for a body, for as long as that takes.
+    pub(super) async fn lease_for_stream(
+        self: &Arc<Self>,
+        hook: Hook,
+    ) -> Result<(Lease<'static>, StreamPlace), Fault> {
+        let place = StreamPlace::take(self)?;
+        Ok((self.lease(hook).await?.into_owned(), place))
+    }
+
     /// An instance for the caller alone, waited for or made.
     pub(super) async fn lease_when_free(self: &Arc<Self>, hook: Hook) -> Result<Lease<'_>, Fault> {
         let limits = &self.entry.limits;
@@ -278,13 +314,21 @@ impl Pool {
         self.discard(instance);
     }
 
-    /// Take note of how a call went that ended now.
-    pub(super) fn note(&self, hook: Hook, time: Duration, now: Instant, fault: Option<&Fault>) {
+    /// Take note of how a call went that ended now; of a fault also what it has cost, in CPU time.
+    pub(super) fn note(
+        &self,
+        hook: Hook,
+        time: Duration,
+        now: Instant,
+        fault: Option<(&Fault, Duration)>,
+    ) {
         let suspension = &self.suspensions[hook as usize];
         match fault {
             None => suspension.note_good(now),
             // A call can also burn much and end in a fault of another kind.
-            Some(fault) if fault.is_costly() || time > self.entry.limits.time / COSTLY_PART => {
+            Some((fault, cost))
+                if fault.is_costly() || cost > self.entry.limits.time / COSTLY_PART =>
+            {
                 suspension.note_costly(now);
             }
             Some(_) => {}
@@ -294,7 +338,7 @@ impl Pool {
 
     fn discard(&self, instance: Box<Instance>) {
         // If the thread can't keep up, or is gone at the end of the process, it is dropped here.
-        let _ = self.graveyard.try_send(Grave(instance));
+        let _ = self.graveyard.try_send(Grave(vec![instance]));
     }
 
     /// Count a fault and tell the log, but not more often than makes sense.
@@ -331,8 +375,6 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for instance in self.stock.empty() {
-            let _ = self.graveyard.try_send(Grave(instance));
-        }
+        let _ = self.graveyard.try_send(Grave(self.stock.empty().collect()));
     }
 }

@@ -16,7 +16,7 @@ use super::host::{Access, Orders, Scene};
 use super::instance::Side;
 use super::interest::Interest;
 use super::lease::{Hook, Lease};
-use super::pool::{Policy, Pool};
+use super::pool::{Policy, Pool, StreamPlace};
 use crate::body::Body;
 use crate::config::OnFault;
 
@@ -69,7 +69,7 @@ async fn request_body(
         return request_whole(run, slot, pool, body).await;
     }
     if !http_body::Body::is_end_stream(body)
-        && let Some(lease) = settle(pool, pool.lease(Hook::RequestBody).await)?
+        && let Some(lease) = settle(pool, pool.lease_for_stream(Hook::RequestBody).await)?
     {
         let seen = scene(run.head(), Access::Read, None, slot);
         drop_length(run);
@@ -93,7 +93,7 @@ async fn request_whole(
     match settle(pool, decision)? {
         Some(BodyDecision::Pass) => keep(run, slot, seen.orders, seen.preset),
         None => {
-            run.later.retain(|(place, _)| *place != slot);
+            run.set_interest(slot, Interest::NONE);
             run.request = original.or(run.request.take());
         }
         Some(BodyDecision::Replace(data)) => {
@@ -192,10 +192,12 @@ pub(super) async fn response_step(
         *now = Instant::now();
         return step;
     }
-    if interest.wants(Interest::RESPONSE_CHUNKS)
-        && let Some(lease) = settle(pool, pool.lease(Hook::ResponseBody).await)?
-    {
-        *now = Instant::now();
+    if !interest.wants(Interest::RESPONSE_CHUNKS) {
+        return Ok(response);
+    }
+    let lease = pool.lease_for_stream(Hook::ResponseBody).await;
+    *now = Instant::now();
+    if let Some(lease) = settle(pool, lease)? {
         Arc::make_mut(&mut response.head)
             .headers
             .remove(header::CONTENT_LENGTH);
@@ -291,11 +293,17 @@ async fn collect(pool: &Arc<Pool>, body: Body) -> Result<Whole, ChainError> {
         })
 }
 
-fn wrap(lease: Lease<'_>, scene: Scene, side: Side, body: Body) -> Body {
+fn wrap(
+    (lease, place): (Lease<'static>, StreamPlace),
+    scene: Scene,
+    side: Side,
+    body: Body,
+) -> Body {
     HookBody::wrap(
         body,
         Stage {
-            lease: lease.into_owned(),
+            lease,
+            place,
             scene,
             side,
             begun: Begun::NotYet,

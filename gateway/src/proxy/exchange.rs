@@ -30,12 +30,12 @@ const CLIENT_CLOSED_STATUS: u16 = 499;
 
 /// One worker's ended exchanges, on their way to the `on-log` hooks.
 #[derive(Debug, Clone)]
-pub struct LogQueue(Sender<Ended>);
+pub struct LogQueue(Sender<Box<Ended>>);
 
 impl LogQueue {
     /// An empty queue and its other end.
     #[must_use]
-    pub fn new() -> (Self, Receiver<Ended>) {
+    pub fn new() -> (Self, Receiver<Box<Ended>>) {
         let (sender, receiver) = channel(MAX_QUEUED_ENTRIES);
         (Self(sender), receiver)
     }
@@ -48,22 +48,16 @@ pub struct Ended {
     route: Option<usize>,
     run: Run,
     facts: Arc<Facts>,
-    entry: LogEntry,
+    entry: Arc<LogEntry>,
 }
 
 impl Ended {
     /// Run the `on-log` hooks.
-    pub async fn log(self) {
-        let Self {
-            snapshot,
-            route,
-            run,
-            facts,
-            mut entry,
-        } = self;
-        let chain = snapshot.chain(route);
-        entry.plugins = chain.times(&facts);
-        chain.on_log(&run, &facts, &entry).await;
+    pub async fn log(mut self: Box<Self>) {
+        let chain = self.snapshot.chain(self.route);
+        let entry = Arc::get_mut(&mut self.entry).expect("nobody has it before the first hook");
+        entry.plugins = chain.times(&self.facts);
+        chain.on_log(&self.run, &self.facts, &self.entry).await;
     }
 }
 
@@ -246,13 +240,14 @@ impl Drop for Exchange {
         if !record.snapshot.chain(record.route).wants_log(&self.run) {
             return;
         }
-        let ended = Ended {
+        // It passes through a queue and into a task, so it is moved as a pointer.
+        let ended = Box::new(Ended {
             snapshot: Arc::clone(&record.snapshot),
             route: record.route,
             run: std::mem::take(&mut self.run),
             facts: Arc::clone(&record.facts),
-            entry: record.entry(status, failure, duration),
-        };
+            entry: Arc::new(record.entry(status, failure, duration)),
+        });
         if record.queue.0.try_send(ended).is_err() {
             record.metrics.log_entries_dropped.inc();
         }

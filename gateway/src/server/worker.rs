@@ -79,7 +79,7 @@ impl Workers {
     pub fn start(
         shared: &Arc<Shared>,
         bound: Vec<Arc<Bound>>,
-        logs: Vec<Receiver<Ended>>,
+        logs: Vec<Receiver<Box<Ended>>>,
     ) -> std::io::Result<Self> {
         let (orders, _) = watch::channel(Orders::Serve(bound));
         let mut threads = Vec::new();
@@ -120,7 +120,7 @@ async fn run(
     index: usize,
     shared: Arc<Shared>,
     mut orders: watch::Receiver<Orders>,
-    log: Receiver<Ended>,
+    log: Receiver<Box<Ended>>,
 ) {
     let (last_words, no_more) = oneshot::channel();
     let logging = tokio::spawn(tell(log, no_more, Arc::clone(&shared.proxy.metrics)));
@@ -190,7 +190,11 @@ async fn run(
 
 /// Run the `on-log` hooks until there will be no more ended exchanges. A few at a time, so that one that waits does not
 /// hold up the others; each in a task of its own, so that a defect costs one entry.
-async fn tell(mut log: Receiver<Ended>, mut no_more: oneshot::Receiver<()>, metrics: Arc<Metrics>) {
+async fn tell(
+    mut log: Receiver<Box<Ended>>,
+    mut no_more: oneshot::Receiver<()>,
+    metrics: Arc<Metrics>,
+) {
     let mut telling = JoinSet::new();
     loop {
         while telling.len() >= MAX_TELLING

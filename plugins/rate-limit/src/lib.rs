@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use plugin_sdk::limiter::{self, Bucket, Verdict};
 use plugin_sdk::{
-    Decision, Edit, Fault, Interest, LocalResponse, OnRequest, OnResponse, Plugin, Request,
-    Response, header,
+    Decision, Edit, Fault, Interest, LocalResponse, OnRequest, Plugin, Request, header,
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -108,11 +107,7 @@ impl Plugin for RateLimit {
     }
 
     fn interest(&self) -> Interest {
-        if self.headers {
-            Interest::REQUEST | Interest::RESPONSE
-        } else {
-            Interest::REQUEST
-        }
+        Interest::REQUEST
     }
 }
 
@@ -123,27 +118,17 @@ impl OnRequest for RateLimit {
             return Ok(self.refuse(request, verdict));
         }
         if self.headers {
-            request.set_state(self.limit(verdict.remaining, verdict.reset))?;
-        }
-        Ok(Decision::Next)
-    }
-}
-
-impl OnResponse for RateLimit {
-    fn on_response(&self, request: &Request, response: &mut Response) -> Result<Decision, Fault> {
-        if let Some(limit) = request.state() {
             // Appended: other limits of the chain, and the upstream's own, are members of the same lists.
-            let edits = [
+            request.edit_response_headers(&[
                 Edit::append(POLICY, &self.policy),
-                Edit::append(LIMIT, limit),
-            ];
-            response.edit_headers(&edits)?;
+                Edit::append(LIMIT, self.limit(verdict.remaining, verdict.reset)),
+            ])?;
         }
         Ok(Decision::Next)
     }
 }
 
-plugin_sdk::export!(RateLimit: OnRequest, OnResponse);
+plugin_sdk::export!(RateLimit: OnRequest);
 
 impl RateLimit {
     /// What the request is counted by. Kinds are kept apart, so that no consumer can be named like an address. A

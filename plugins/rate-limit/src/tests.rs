@@ -68,7 +68,6 @@ fn passing_responses_say_what_is_left_beside_the_upstream_s_own_limits() {
     let harness = harness("rate = 100\nper = '1m'\nname = 'minute'");
     let exchange = Exchange::get("/").response_header("ratelimit", "\"own\";r=1");
     assert!(passes(&harness, &exchange));
-    assert_eq!(harness.on_response(&exchange).unwrap(), Decision::Next);
     let values = |name| exchange.response().header_values(name);
     assert_eq!(
         values("ratelimit"),
@@ -83,7 +82,7 @@ fn without_headers_no_response_is_touched_or_asked_for() {
     assert_eq!(harness.interest(), Interest::REQUEST);
     let exchange = Exchange::get("/");
     assert!(passes(&harness, &exchange));
-    assert_eq!(exchange.request().state(), None);
+    assert_eq!(exchange.response().header("ratelimit"), None);
     let response = refused(&harness, &exchange);
     assert_eq!(
         (

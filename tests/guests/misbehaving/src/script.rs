@@ -113,6 +113,8 @@ pub(crate) enum InitAct {
     Trap,
     Allocate,
     Sleep,
+    /// Compute for so many milliseconds.
+    Compute(u64),
     Refuse(String),
 }
 
@@ -185,6 +187,8 @@ pub(crate) enum Act {
     Allocate,
     Recurse,
     Sleep,
+    /// For so many milliseconds.
+    Nap(u64),
     HostCalls(u32),
     LogFlood(Flood),
     PrintFlood(Flood),

@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bindings::gateway::plugin::log;
 use crate::bindings::gateway::plugin::types::{Header, LocalResponse, Request};
@@ -22,6 +22,7 @@ pub(crate) fn init(act: &InitAct) -> Result<(), String> {
         InitAct::Trap => core::arch::wasm32::unreachable(),
         InitAct::Allocate => allocate(),
         InitAct::Sleep => sleep(),
+        InitAct::Compute(milliseconds) => compute(*milliseconds),
         InitAct::Refuse(text) => return Err(text.clone()),
     }
     Ok(())
@@ -37,6 +38,7 @@ pub(crate) fn act(stage: &Stage<'_>, act: &Act) -> Option<Outcome> {
         Act::Allocate => allocate(),
         Act::Recurse => drop(recurse(0)),
         Act::Sleep => sleep(),
+        Act::Nap(milliseconds) => std::thread::sleep(Duration::from_millis(*milliseconds)),
         Act::HostCalls(count) => (0..*count).for_each(|_| drop(stage.request.header("x"))),
         Act::LogFlood(Flood { count, bytes }) => {
             let message = "y".repeat(*bytes);
@@ -117,6 +119,11 @@ fn answer(stage: &Stage<'_>, act: &Act) -> Option<Outcome> {
 
 fn spin() {
     while GO_ON.load(Ordering::Relaxed) != 0 {}
+}
+
+fn compute(milliseconds: u64) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(milliseconds) {}
 }
 
 fn allocate() {
