@@ -8,13 +8,21 @@ cd "$(dirname "$0")/certs"
 key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
 
 if [ ! -e ca.pem ]; then
-    openssl req -x509 $key -days 3650 -keyout ca.key -out ca.pem -subj "/CN=Example authority"
+    openssl req -x509 $key -days 3650 -keyout ca.key -out ca.pem -subj "/CN=Example authority" \
+        -addext "keyUsage=critical,keyCertSign,cRLSign"
 fi
 
 # NAME, ALTERNATIVE NAMES, USE
 issue() {
     openssl req $key -keyout "$1.key.next" -out "$1.request" -subj "/O=Example/CN=$1"
-    printf 'subjectAltName=%s\nextendedKeyUsage=%s\n' "$2" "$3" > "$1.extensions"
+    cat > "$1.extensions" <<END
+subjectAltName = $2
+extendedKeyUsage = $3
+keyUsage = critical,digitalSignature
+basicConstraints = critical,CA:FALSE
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+END
     openssl x509 -req -in "$1.request" -CA ca.pem -CAkey ca.key -days 90 -extfile "$1.extensions" -out "$1.pem.next"
     mv "$1.key.next" "$1.key"
     mv "$1.pem.next" "$1.pem"
