@@ -5,10 +5,11 @@
 //! be on the safe side, but waits for what it is waiting for. Leaves out: any knowledge of what is right; the tests in
 //! `integration/` have that.
 //!
-//! In reading order: `wire` (HTTP/1.1 as bytes), `upstream`, `client`, `h2`, `tls`; `setup` (a configuration and its folder),
+//! In reading order: `wire` (HTTP/1.1 as bytes), `upstream`, `strict` (what a gateway has forwarded, by the letter), `client`, `h2`, `frames` (HTTP/2 as bytes), `tls`; `setup` (a configuration and its folder),
 //! `gateway` (what runs from it), `metrics`, `logs`; `guests` (plugins to run); `process` (the gateway as a program).
 
 pub mod client;
+pub mod frames;
 pub mod gateway;
 pub mod guests;
 pub mod h2;
@@ -16,6 +17,7 @@ pub mod logs;
 pub mod metrics;
 pub mod process;
 pub mod setup;
+pub mod strict;
 pub mod tls;
 pub mod upstream;
 pub mod wire;

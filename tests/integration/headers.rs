@@ -159,19 +159,168 @@ fn via_names_the_gateway_behind_those_before_it() {
     assert_eq!(answer.headers("via"), "1.1 inner, 1.1 gateway");
 }
 
+/// Who a client could claim to be.
+const CLAIMS: [&str; 12] = [
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-path",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-user",
+    "x-forwarded-",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+];
+
 #[test]
-fn fields_that_would_override_path_or_method_do_not_pass() {
+fn no_other_claim_about_a_client_passes_but_from_a_trusted_proxy() {
     let up = Upstream::echo();
-    let gateway = Setup::to(&up, "").start();
-    let answer = gateway.send(
-        &get("/")
-            .header("x-original-url", "/admin")
-            .header("x-rewrite-url", "/admin")
-            .header("x-http-method-override", "DELETE"),
-    );
-    for gone in ["x-original-url", "x-rewrite-url", "x-http-method-override"] {
-        assert_eq!(answer.echoed(gone), None, "{gone}");
+    let request = CLAIMS.iter().fold(get("/"), |request, name| {
+        request.header(name, "1.2.3.4").header(name, "5.6.7.8")
+    });
+    for (server, expected) in [
+        ("", None),
+        ("trusted-proxies = [\"10.0.0.0/8\", \"::1\"]", None),
+        (
+            "trusted-proxies = [\"127.0.0.1\"]",
+            Some("1.2.3.4, 5.6.7.8"),
+        ),
+    ] {
+        let gateway = Setup::to(&up, "").server(server).start();
+        let answer = gateway.send(&request);
+        for name in CLAIMS {
+            assert_eq!(
+                answer.echoed(name).as_deref(),
+                expected,
+                "{name} with {server:?}"
+            );
+        }
     }
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_in_every_field_and_an_untrusted_one_in_none() {
+    let up = Upstream::echo();
+    let request = get("/")
+        .header("host", "inner.example")
+        .header("x-forwarded-for", "198.51.100.7")
+        .header("x-forwarded-proto", "https")
+        .header("x-forwarded-host", "shop.example")
+        .header("x-real-ip", "198.51.100.7")
+        .header("forwarded", "for=198.51.100.7;proto=https")
+        .header("via", "1.1 edge");
+    let fields = [
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-real-ip",
+        "forwarded",
+        "via",
+    ];
+    let ours = "for=127.0.0.1;host=\"inner.example\";proto=http";
+    let both = format!("for=198.51.100.7;proto=https, {ours}");
+    let via = "1.1 edge, 1.1 gateway";
+    let untrusted = ["127.0.0.1", "http", "inner.example", "127.0.0.1", ours, via];
+    let trusted = [
+        "198.51.100.7, 127.0.0.1",
+        "https",
+        "shop.example",
+        "198.51.100.7",
+        &both,
+        via,
+    ];
+    for (server, expected) in [
+        ("", untrusted),
+        ("trusted-proxies = [\"127.0.0.0/8\"]", trusted),
+    ] {
+        let gateway = Setup::to(&up, "").server(server).start();
+        let answer = gateway.send(&request);
+        for (name, expected) in fields.into_iter().zip(expected) {
+            assert_eq!(
+                answer.echoed(name).as_deref(),
+                Some(expected),
+                "{name} with {server:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn fields_that_would_override_path_or_method_do_not_pass_whoever_sends_them() {
+    let up = Upstream::echo();
+    for server in [
+        "",
+        "trusted-proxies = [\"127.0.0.0/8\"]",
+        "field-names = \"any\"",
+    ] {
+        let gateway = Setup::to(&up, "").server(server).start();
+        let names = [
+            "x-original-url",
+            "x-rewrite-url",
+            "x-http-method-override",
+            "x-http-method",
+            "x-method-override",
+            "X-Original-URL",
+            "X-HTTP-Method-OVERRIDE",
+        ];
+        let request = names
+            .iter()
+            .fold(get("/"), |request, name| request.header(name, "/admin"));
+        let answer = gateway.send(&request);
+        for gone in names {
+            assert_eq!(answer.echoed(gone), None, "{gone} with {server:?}");
+        }
+    }
+}
+
+#[test]
+fn a_field_whose_name_some_take_for_another_passes_only_where_that_is_wanted() {
+    let up = Upstream::echo();
+    let acts =
+        "{ hook = \"request\", act = { set = { name = \"x-consumer\", value = \"alice\" } } }";
+    let odd = [
+        "x_consumer",
+        "X_Consumer",
+        "x.consumer",
+        "x~consumer",
+        "x_forwarded_for",
+        "x_original_url",
+    ];
+    let request = odd
+        .iter()
+        .fold(get("/"), |request, name| request.header(name, "mallory"));
+    let answered = |server: &str| {
+        let setup = Setup::to(&up, "plugins = [\"auth\"]").server(server);
+        setup.acts("auth", acts).start().send(&request)
+    };
+    let plain = answered("");
+    assert_eq!(plain.echoed("x-consumer").as_deref(), Some("alice"));
+    for name in odd {
+        assert_eq!(plain.echoed(name), None, "{name}");
+    }
+    let any = answered("field-names = \"any\"");
+    for name in [
+        "x.consumer",
+        "x~consumer",
+        "x_forwarded_for",
+        "x_original_url",
+    ] {
+        assert_eq!(any.echoed(name).as_deref(), Some("mallory"), "{name}");
+    }
+}
+
+#[test]
+fn a_plugin_may_set_a_field_with_any_name() {
+    let up = Upstream::echo();
+    let acts = "{ hook = \"request\", act = { set = { name = \"x_user\", value = \"alice\" } } }";
+    let gateway = Setup::to(&up, "plugins = [\"auth\"]")
+        .acts("auth", acts)
+        .start();
+    let answer = gateway.send(&get("/").header("x_user", "mallory"));
+    assert_eq!(answer.echoed("x_user").as_deref(), Some("alice"));
 }
 
 #[test]

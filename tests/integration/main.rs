@@ -6,6 +6,7 @@ mod admin;
 mod bodies;
 mod cli;
 mod connections;
+mod corpus;
 mod costs;
 mod drain;
 mod examples;

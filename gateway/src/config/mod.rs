@@ -87,6 +87,10 @@ pub struct Server {
     /// Addresses (CIDR) whose `X-Forwarded-*` and `Forwarded` are believed and appended to. Key `trusted-proxies`,
     /// default none.
     pub trusted_proxies: Vec<Network>,
+    /// What happens to a path that is not in its normal form. Key `path-normalisation`: `repair` (default) or `strict`.
+    pub path_normalisation: PathNormalisation,
+    /// Which request fields pass, by their names. Key `field-names`: `plain` (default) or `any`.
+    pub field_names: FieldNames,
     /// Memory for all plugins' `kv` values. Key `kv-memory`, default 64 MiB.
     pub kv_memory_bytes: usize,
     /// Limits on clients.
@@ -145,6 +149,26 @@ pub struct ClientLimits {
     pub streams: u32,
     /// Time for open exchanges to end when the gateway stops. Key `drain-timeout`, default 30 s.
     pub drain_timeout: Duration,
+}
+
+/// What happens to a path that is not written in its normal form. What has no single meaning is refused either way, and so
+/// is what another reading would send to another route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathNormalisation {
+    /// It is matched and forwarded in its normal form.
+    Repair,
+    /// It is refused with 400, but for the case of hex digits.
+    Strict,
+}
+
+/// Which request fields pass, by their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldNames {
+    /// Those of letters, digits and hyphens; others are dropped. CGI and what followed it read `x_user`, and some of them
+    /// `x.user`, as `x-user`, so that a client could set what a plugin is sure to have set itself.
+    Plain,
+    /// All that HTTP allows.
+    Any,
 }
 
 /// Where lines for the access log go.

@@ -10,6 +10,7 @@ pub struct Activity {
     exchanges: AtomicU32,
     begun: AtomicU32,
     multiplexed: AtomicBool,
+    tunnel: AtomicBool,
 }
 
 /// One exchange on a connection, counted until dropped.
@@ -38,6 +39,17 @@ impl Activity {
     /// The connection speaks HTTP/2.
     pub fn set_multiplexed(&self) {
         self.multiplexed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection has become a tunnel, whose bytes are no HTTP.
+    #[must_use]
+    pub fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
+    }
+
+    /// The connection becomes a tunnel with the response that is sent now (101, RFC 9110 7.8).
+    pub fn set_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Busy {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
+use http::header::{CONNECTION, HeaderMap, HeaderValue};
 use http::{StatusCode, Version};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -88,6 +89,8 @@ struct Outcome {
     /// The status that the client was sent.
     status: Option<StatusCode>,
     failure: Option<&'static str>,
+    /// Whether the client's connection ends with the response.
+    closes: bool,
     /// Whether the response body has ended well.
     is_complete: bool,
 }
@@ -121,9 +124,14 @@ impl Exchange {
         &self.record.counters
     }
 
-    /// The client is sent this status now.
-    pub(super) fn sent(&mut self, status: StatusCode) {
-        self.record.outcome.get_mut().status = Some(status);
+    /// The client is sent this head now.
+    pub(super) fn sent(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        let outcome = self.record.outcome.get_mut();
+        outcome.status = Some(status);
+        // A stream of h2 ends by itself.
+        if outcome.closes && self.record.facts.protocol != Version::HTTP_2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 
     /// The response body has ended as it should.
@@ -180,7 +188,10 @@ impl Record {
                 "{cause}"
             );
         }
-        self.outcome.lock().failure = Some(reason);
+        let mut outcome = self.outcome.lock();
+        outcome.failure = Some(reason);
+        outcome.closes |= failure.closes();
+        drop(outcome);
         failure.response(&self.facts.id)
     }
 

@@ -41,6 +41,9 @@ pub enum Failure {
     /// The request target is not one of the forms of RFC 9112 3.2 that are served here.
     #[error("the request target has a form that is not served")]
     BadTarget,
+    /// A header field is not as its version of HTTP wants it.
+    #[error("{0}")]
+    BadField(&'static str),
     /// The request target is too long.
     #[error("the request target is longer than {0} bytes")]
     UriTooLong(usize),
@@ -96,9 +99,11 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadPath(_) | Self::BadHost(_) | Self::BadTarget | Self::BadBody(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadPath(_)
+            | Self::BadHost(_)
+            | Self::BadTarget
+            | Self::BadField(_)
+            | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -120,6 +125,38 @@ impl Failure {
         }
     }
 
+    /// Whether the connection of HTTP/1.1 ends with the response: what the client sent was no request that anybody should
+    /// have sent, or not all of it was read, so what it sent behind it is not to be taken for the next one.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        match self {
+            Self::MethodRefused
+            | Self::BadPath(_)
+            | Self::BadHost(_)
+            | Self::BadTarget
+            | Self::BadField(_)
+            | Self::UriTooLong(_)
+            | Self::HeadersTooLarge
+            | Self::BodyTooLarge(_)
+            | Self::BodyTimeout(_)
+            | Self::BadBody(_) => true,
+            Self::NoRoute
+            | Self::Misdirected
+            | Self::MethodNotAllowed { .. }
+            | Self::PluginAborted(_)
+            | Self::PluginFault(_)
+            | Self::ResponseTooLarge(_)
+            | Self::ResponseBody(_)
+            | Self::NoEndpoint
+            | Self::UpstreamConnect(_)
+            | Self::UpstreamConnectTimeout(_)
+            | Self::UpstreamClosed(_)
+            | Self::UpstreamProtocol(_)
+            | Self::UpstreamTimeout(_)
+            | Self::Timeout(_) => false,
+        }
+    }
+
     /// The stable word for clients, logs and metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -131,6 +168,7 @@ impl Failure {
             Self::BadHost(_) => "bad-host",
             Self::Misdirected => "misdirected",
             Self::BadTarget => "bad-target",
+            Self::BadField(_) => "bad-field",
             Self::UriTooLong(_) => "uri-too-long",
             Self::HeadersTooLarge => "headers-too-large",
             Self::BodyTooLarge(_) => "body-too-large",

@@ -8,6 +8,8 @@ use http::header::{
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
+use super::failure::Failure;
+
 /// Fields that some upstream frameworks take for the path or method instead of the request line; a client could
 /// use them to get around a route.
 const OVERRIDES: [&str; 5] = [
@@ -18,11 +20,62 @@ const OVERRIDES: [&str; 5] = [
     "x-method-override",
 ];
 
+/// Fields by which other proxies and networks say who the client is. Beside `X-Forwarded-*`, which all go by their prefix.
+const CLAIMS: [&str; 6] = [
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+];
+
 /// Whether the client may be sent trailers, which is the one use of `TE` that is passed on (RFC 9110 10.1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trailers {
     Accepted,
     NotAccepted,
+}
+
+/// Refuse in a request of HTTP/2 what its parser lets pass, and would mean something else in HTTP/1.1.
+pub(super) fn check_h2(headers: &HeaderMap) -> Result<(), Failure> {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    for value in headers.values().map(HeaderValue::as_bytes) {
+        // RFC 9113 8.2.1.
+        if is_blank(value.first()) || is_blank(value.last()) {
+            return Err(Failure::BadField("a value begins or ends with a blank"));
+        }
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| {
+        !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
+    };
+    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
+        return Err(Failure::BadField("Content-Length is not one number"));
+    }
+    Ok(())
+}
+
+/// Take from a request the fields whose names are not plain.
+pub(super) fn keep_plain_names(headers: &mut HeaderMap) {
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    remove_named(headers, |name| !name.bytes().all(is_plain));
+}
+
+/// Take from a request what only a trusted proxy may say of its client.
+pub(super) fn strip_claims(headers: &mut HeaderMap) {
+    remove_named(headers, |name| {
+        name.starts_with("x-forwarded-") || CLAIMS.contains(&name)
+    });
+}
+
+/// Nearly always there is none of those.
+fn remove_named(headers: &mut HeaderMap, is_one: impl Fn(&str) -> bool) {
+    let names = headers.keys().filter(|name| is_one(name.as_str()));
+    let names: Vec<HeaderName> = names.cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// Take from a request what must not go on.
@@ -161,6 +214,32 @@ mod tests {
         ]);
         assert_eq!(strip_request(&mut request), Trailers::NotAccepted);
         assert_eq!(request, headers(&[("x-stays", "1")]));
+    }
+
+    #[test]
+    fn a_name_that_some_take_for_another_is_not_plain() {
+        let mut request = headers(&[
+            ("x-user", "1"),
+            ("x_user", "2"),
+            ("x.user", "3"),
+            ("x-us~er", "4"),
+            ("x-user2", "5"),
+        ]);
+        keep_plain_names(&mut request);
+        assert_eq!(request, headers(&[("x-user", "1"), ("x-user2", "5")]));
+    }
+
+    #[test]
+    fn who_the_client_is_said_to_be_goes() {
+        let mut request = headers(&[
+            ("x-forwarded-for", "1"),
+            ("x-forwarded-for", "2"),
+            ("x-forwarded-anything", "3"),
+            ("true-client-ip", "4"),
+            ("x-forward", "5"),
+        ]);
+        strip_claims(&mut request);
+        assert_eq!(request, headers(&[("x-forward", "5")]));
     }
 
     #[test]

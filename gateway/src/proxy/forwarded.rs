@@ -1,6 +1,6 @@
 //! Who the client is, and what the upstream is told about it: `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239).
 //!
-//! What a client writes there is its own invention, so it is overwritten. Only a peer in `trusted-proxies` is believed:
+//! What a client writes there is its own invention, so it is overwritten, and other claims of that kind are dropped. Only a peer in `trusted-proxies` is believed:
 //! its fields are appended to, and the client is the last address in `X-Forwarded-For` that is not itself a trusted
 //! proxy.
 
@@ -8,12 +8,12 @@ use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
+use super::fields;
 use crate::config::Network;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Addresses in `X-Forwarded-For` that are looked at, from the last.
@@ -67,7 +67,7 @@ pub(super) fn set(headers: &mut HeaderMap, sender: Sender<'_>, trusted: &[Networ
         }
         return;
     }
-    headers.remove(X_FORWARDED_PORT);
+    fields::strip_claims(headers);
     headers.insert(X_REAL_IP, peer.clone());
     headers.insert(X_FORWARDED_FOR, peer);
     headers.insert(FORWARDED, element);

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
+use http::{Request, Response, Uri, Version};
 use http_body::Body as _;
 
 use super::body::{Passage, RequestBody, ResponseBody};
@@ -15,11 +15,12 @@ use super::exchange::{Exchange, LogQueue, Record};
 use super::failure::Failure;
 use super::fields::{self, Trailers};
 use super::forwarded::{self, Sender};
-use super::{ids, redirect, target};
+use super::{ids, matching, redirect, target};
 use crate::body::Body;
+use crate::config::FieldNames;
 use crate::observe::Metrics;
 use crate::plugin::{self, Decision, Facts, Hurry, RequestHead, ResponseHead};
-use crate::route::{self, NoMatch};
+use crate::route;
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream;
 use crate::worker;
@@ -193,7 +194,12 @@ fn admit(
 ) -> Result<(usize, plugin::Request, Trailers), Failure> {
     let Exchange { run, record } = exchange;
     let snapshot = Arc::clone(&record.snapshot);
-    let target = target::read(&request, snapshot.limits.uri_bytes)?;
+    let server = &snapshot.config.server;
+    let target = target::read(
+        &request,
+        snapshot.limits.uri_bytes,
+        server.path_normalisation,
+    )?;
     if !client.may_ask_for(target.authority.host()) {
         return Err(Failure::Misdirected);
     }
@@ -202,8 +208,14 @@ fn admit(
     }
     let (mut parts, body) = request.into_parts();
     let (path, host) = (target.path.path(), target.authority.as_str());
+    if parts.version == Version::HTTP_2 {
+        fields::check_h2(&parts.headers)?;
+    }
     // Before the route is looked for: it must match the fields that the upstream receives, and no others.
     let trailers = fields::strip_request(&mut parts.headers);
+    if server.field_names == FieldNames::Plain {
+        fields::keep_plain_names(&mut parts.headers);
+    }
     fields::join_cookies(&mut parts.headers);
     let sender = Sender {
         peer: client.ip,
@@ -211,15 +223,18 @@ fn admit(
         authority: host,
     };
     forwarded::set(&mut parts.headers, sender, &snapshot.trusted_proxies);
-    let matched = snapshot
-        .table
-        .find(host, path, &parts.method, &parts.headers)
-        .map_err(|none| match none {
-            NoMatch::NotFound => Failure::NoRoute,
-            NoMatch::Method { allow } => Failure::MethodNotAllowed { allow },
-        })?;
+    let matched = matching::find(
+        &snapshot,
+        route::Asked {
+            host,
+            path,
+            written: target.written.as_ref().map(PathAndQuery::path),
+            method: &parts.method,
+            headers: &parts.headers,
+        },
+    )?;
     let route = &snapshot.routes[matched.index];
-    let to_upstream = rewritten(route, &target.path, &matched.params)?;
+    let to_upstream = matching::rewritten(route, &target.path, &matched.params)?;
     // Together: the entry for the log goes to the chain of this route, with this run.
     record.route = Some(matched.index);
     *run = route
@@ -254,22 +269,6 @@ fn admit(
         },
         trailers,
     ))
-}
-
-/// Path and query as the route says that the upstream gets them.
-fn rewritten(
-    route: &Route,
-    target: &PathAndQuery,
-    params: &route::Params,
-) -> Result<PathAndQuery, Failure> {
-    let path = route.rewrite.apply(target.path(), params);
-    if path == target.path() {
-        return Ok(target.clone());
-    }
-    let text = target
-        .query()
-        .map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
-    PathAndQuery::try_from(text).map_err(|_| Failure::BadTarget)
 }
 
 fn watched(
@@ -378,7 +377,7 @@ fn finish(mut exchange: Exchange, response: plugin::Response) -> Response<Body> 
         // What was told belongs to a body that a plugin has taken the place of.
         headers.remove(CONTENT_LENGTH);
     }
-    exchange.sent(status);
+    exchange.sent(status, &mut headers);
     let mut to_client = Response::new(ResponseBody::wrap(body, exchange));
     *to_client.status_mut() = status;
     *to_client.headers_mut() = headers;

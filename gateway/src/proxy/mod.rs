@@ -2,7 +2,7 @@
 //!
 //! `handler` is the walk itself. `exchange` keeps what is known of a request and tells log and metrics when it ends,
 //! however it ends. `failure` is the one list of what can go wrong with a request, with its status and reason.
-//! `target` reads what the client asks for, `fields` and `forwarded` decide which header fields pass and which are
+//! `target` reads what the client asks for, `matching` finds the route for it, `fields` and `forwarded` decide which header fields pass and which are
 //! added, `body` watches what flows, `activity` tells the server whether something does. `client` and `secure`
 //! say who is at the other end, `redirect` sends clients to https. `fetch` lets plugins call other services through our own connections.
 //!
@@ -19,6 +19,7 @@ mod fields;
 mod forwarded;
 mod handler;
 mod ids;
+mod matching;
 mod redirect;
 mod secure;
 mod target;

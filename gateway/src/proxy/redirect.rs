@@ -16,7 +16,9 @@ const HTTPS_PORT: u16 = 443;
 
 /// The answer to a request that is not served here. Its target is checked like any other.
 pub(super) fn answer(record: &Record, request: &Request<Body>, port: u16) -> Response {
-    let target = target::read(request, record.snapshot.limits.uri_bytes);
+    let snapshot = &record.snapshot;
+    let (bytes, server) = (snapshot.limits.uri_bytes, &snapshot.config.server);
+    let target = target::read(request, bytes, server.path_normalisation);
     match target.and_then(|target| location(&target, port)) {
         Ok(location) => moved(location),
         Err(failure) => record.fail(&failure),

@@ -1,14 +1,18 @@
 //! What a client asks for: host, path and query, each with exactly one meaning.
 //!
 //! Where the parser below accepts more than a gateway should, it is refused here, before anything is routed: a `Host`
-//! that is missing, doubled or no host; a target that is neither a path nor an absolute URL (RFC 9112 3.2).
+//! that is missing, doubled or no host; a target that is neither a path nor an absolute URL of HTTP (RFC 9112 3.2); a
+//! method that differs from a known one in letter case alone, which upstreams disagree about.
+
+use std::net::Ipv6Addr;
 
 use http::header::HOST;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Version};
 
 use super::failure::Failure;
-use crate::route;
+use crate::config::PathNormalisation;
+use crate::route::{self, BadPath};
 
 /// What the client asks for.
 #[derive(Debug)]
@@ -17,11 +21,18 @@ pub(super) struct Target {
     pub(super) authority: Authority,
     /// Normalised path, and query.
     pub(super) path: PathAndQuery,
+    /// The path as the client wrote it, where that is not its normal form.
+    pub(super) written: Option<PathAndQuery>,
 }
 
 /// Read it from the request line and `Host`.
-pub(super) fn read<B>(request: &Request<B>, uri_limit_bytes: usize) -> Result<Target, Failure> {
-    if *request.method() == Method::CONNECT || *request.method() == Method::TRACE {
+pub(super) fn read<B>(
+    request: &Request<B>,
+    uri_limit_bytes: usize,
+    normalisation: PathNormalisation,
+) -> Result<Target, Failure> {
+    let method = request.method();
+    if *method == Method::CONNECT || *method == Method::TRACE || is_known_but_for_case(method) {
         return Err(Failure::MethodRefused);
     }
     let uri = request.uri();
@@ -31,17 +42,57 @@ pub(super) fn read<B>(request: &Request<B>, uri_limit_bytes: usize) -> Result<Ta
     if raw.as_str().len() > uri_limit_bytes {
         return Err(Failure::UriTooLong(uri_limit_bytes));
     }
+    if uri
+        .scheme()
+        .is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS)
+    {
+        return Err(Failure::BadTarget);
+    }
     let authority = authority(request)?;
     let path = route::normalise(raw.path()).map_err(Failure::BadPath)?;
-    let path = if path == raw.path() {
-        raw.clone()
-    } else {
-        let text = raw
-            .query()
-            .map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
-        PathAndQuery::try_from(text).map_err(|_| Failure::BadTarget)?
-    };
-    Ok(Target { authority, path })
+    // Not so for `http://a?query`, whose path is empty and counts as a slash (RFC 9112 3.2.1).
+    if path == raw.path() && raw.as_str().starts_with('/') {
+        let path = raw.clone();
+        return Ok(Target {
+            authority,
+            path,
+            written: None,
+        });
+    }
+    // Hex digits aside, which clients differ in. Normalising changes the case of nothing else.
+    let is_written_so = raw.path().eq_ignore_ascii_case(&path);
+    if normalisation == PathNormalisation::Strict && !is_written_so {
+        return Err(Failure::BadPath(BadPath::NotNormal));
+    }
+    let text = raw
+        .query()
+        .map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+    let path = PathAndQuery::try_from(text).map_err(|_| Failure::BadTarget)?;
+    Ok(Target {
+        authority,
+        path,
+        written: Some(raw.clone()),
+    })
+}
+
+/// RFC 9110 9.1: methods are case-sensitive, and not everybody knows. `get` would pass a route for `GET`.
+fn is_known_but_for_case(method: &Method) -> bool {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+        Method::CONNECT,
+        Method::TRACE,
+    ];
+    let text = method.as_str();
+    text.bytes().any(|byte| byte.is_ascii_lowercase())
+        && KNOWN
+            .iter()
+            .any(|known| known.as_str().eq_ignore_ascii_case(text))
 }
 
 fn authority<B>(request: &Request<B>) -> Result<Authority, Failure> {
@@ -83,19 +134,31 @@ fn checked_host(bytes: &[u8]) -> Result<Authority, Failure> {
     let host = authority.host();
     let rest = text.strip_prefix(host).unwrap_or_default();
     let port_is_fine = rest.is_empty()
-        || rest
-            .strip_prefix(':')
-            .is_some_and(|port| port.parse::<u16>().is_ok());
-    let host_is_fine = !host.is_empty()
-        && (host.starts_with('[')
-            || host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)));
+        || rest.strip_prefix(':').is_some_and(|port| {
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        });
+    let host_is_fine = match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_name(host),
+    };
     if !text.contains('@') && host_is_fine && port_is_fine {
         Ok(authority)
     } else {
         Err(refused)
     }
+}
+
+/// Labels with dots between them, and at most one behind them. Addresses of IPv4 are such names too.
+fn is_name(host: &str) -> bool {
+    let labels = host.strip_suffix('.').unwrap_or(host).split('.');
+    let is_label = |label: &str| {
+        let mut bytes = label.bytes();
+        !label.is_empty() && bytes.all(|b| b.is_ascii_alphanumeric() || b"-_~".contains(&b))
+    };
+    labels.into_iter().all(is_label)
 }
 
 #[cfg(test)]
@@ -110,8 +173,12 @@ mod tests {
         builder.body(()).unwrap()
     }
 
+    fn repaired(request: &Request<()>, limit: usize) -> Result<Target, Failure> {
+        read(request, limit, PathNormalisation::Repair)
+    }
+
     fn authority_of(target: &str, hosts: &[&str]) -> Option<String> {
-        read(&request(target, hosts), 100)
+        repaired(&request(target, hosts), 100)
             .ok()
             .map(|target| target.authority.to_string())
     }
@@ -137,6 +204,17 @@ mod tests {
             &["a b"],
             &[""],
             &["a:"],
+            &["a:+80"],
+            &["a:-1"],
+            &["."],
+            &["a..b"],
+            &["a.."],
+            &[".a"],
+            &["[::1"],
+            &["[x]"],
+            &["[v1.a]"],
+            &["[::1]x"],
+            &["a%2eb"],
         ] {
             assert_eq!(authority_of("/", hosts), None, "{hosts:?}");
         }
@@ -153,27 +231,76 @@ mod tests {
     #[test]
     fn other_forms_of_target_are_refused() {
         assert!(matches!(
-            read(&request("foo", &["a"]), 100),
+            repaired(&request("foo", &["a"]), 100),
             Err(Failure::BadTarget | Failure::BadPath(_))
         ));
+        for target in ["ftp://a/", "ws://a/", "javascript://a/"] {
+            assert!(
+                matches!(
+                    repaired(&request(target, &["a"]), 100),
+                    Err(Failure::BadTarget)
+                ),
+                "{target}"
+            );
+        }
         assert!(matches!(
-            read(&request("*", &["a"]), 100),
+            repaired(&request("*", &["a"]), 100),
             Err(Failure::BadPath(_))
         ));
     }
 
     #[test]
     fn the_path_is_normalised_and_the_query_kept() {
-        let target = read(&request("/a/./b//%63?x=%2e", &["h"]), 100).unwrap();
+        let target = repaired(&request("/a/./b//%63?x=%2e", &["h"]), 100).unwrap();
         assert_eq!(target.path.as_str(), "/a/b/c?x=%2e");
+        assert_eq!(target.written.unwrap().path(), "/a/./b//%63");
+        let target = repaired(&request("http://h?x", &[]), 100).unwrap();
+        assert_eq!(target.path.as_str(), "/?x");
+    }
+
+    #[test]
+    fn only_the_normal_form_is_taken_where_that_is_asked_for() {
+        let strict = |target| read(&request(target, &["h"]), 100, PathNormalisation::Strict);
+        for target in [
+            "/",
+            "/a?x=//",
+            "/%C3%A9",
+            "/%c3%a9",
+            "http://h",
+            "http://h?x",
+        ] {
+            assert!(strict(target).is_ok(), "{target}");
+        }
+        for target in ["//", "/./a", "/a/..", "/%61", "/a|b"] {
+            let refused = strict(target);
+            assert!(
+                matches!(refused, Err(Failure::BadPath(BadPath::NotNormal))),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_known_method_in_other_letters_is_refused() {
+        for method in ["get", "Get", "hEAD", "trace", "Connect", "dELETE"] {
+            let mut request = request("/", &["h"]);
+            *request.method_mut() = method.parse().unwrap();
+            let refused = repaired(&request, 100);
+            assert!(matches!(refused, Err(Failure::MethodRefused)), "{method}");
+        }
+        for method in ["PURGE", "purge", "M-SEARCH", "PROPFIND"] {
+            let mut request = request("/", &["h"]);
+            *request.method_mut() = method.parse().unwrap();
+            assert!(repaired(&request, 100).is_ok(), "{method}");
+        }
     }
 
     #[test]
     fn a_target_may_be_as_long_as_the_limit_and_no_longer() {
         let path = format!("/{}", "a".repeat(99));
-        assert!(read(&request(&path, &["h"]), 100).is_ok());
+        assert!(repaired(&request(&path, &["h"]), 100).is_ok());
         assert!(matches!(
-            read(&request(&path, &["h"]), 99),
+            repaired(&request(&path, &["h"]), 99),
             Err(Failure::UriTooLong(99))
         ));
     }

@@ -1,7 +1,7 @@
 //! Which route a request takes, and which path the upstream gets. Pure: no sockets, no clock, no state.
 //!
-//! [`normalise`] gives each path one spelling, [`Table`] finds the route for it, [`Rewrite`] makes the upstream's path
-//! of it. Everything that can be wrong with a route is found when the table is built.
+//! [`normalise`] gives each path one spelling, [`Table`] finds the route for it and says which other one the path could
+//! be meant for ([`Rival`]), [`Rewrite`] makes the upstream's path of it. Everything that can be wrong with a route is found when the table is built.
 //!
 //! # The rule
 //!
@@ -61,6 +61,7 @@ mod hosts;
 mod params;
 mod path;
 mod pattern;
+mod readings;
 mod rewrite;
 mod table;
 #[cfg(test)]
@@ -70,5 +71,6 @@ pub use error::{RouteError, RouteProblem};
 pub use params::Params;
 pub use path::{BadPath, normalise};
 pub use pattern::PatternError;
+pub use readings::{Asked, Rival};
 pub use rewrite::{Rewrite, RewriteError};
 pub use table::{Match, NoMatch, Table};

@@ -2,8 +2,9 @@
 //!
 //! What is matched, what plugins see and what the upstream receives is the string made here, so nobody can write a
 //! guarded path in a way that the table reads differently from the upstream. It promises that the answer begins with
-//! `/`, holds only the characters of RFC 3986 3.3, has no empty or dot segment, no decodable escape, and is its own
-//! normal form. It leaves out what only an upstream can know: letter case, Unicode forms and overlong UTF-8.
+//! `/`, holds only the characters of RFC 3986 3.3, has no empty or dot segment, no decodable escape, no overlong UTF-8,
+//! and is its own normal form. What upstreams read into a path beyond that (letter case, dots at the end, further
+//! decoding) is for [`readings`](super::readings).
 
 use std::borrow::Cow;
 
@@ -30,6 +31,15 @@ pub enum BadPath {
     /// `..` leads above the root.
     #[error("path leads above the root")]
     AboveRoot,
+    /// An escaped byte sequence that careless decoders of UTF-8 take for a shorter one, such as `%C0%AF` for `/`.
+    #[error("path has an overlong UTF-8 sequence")]
+    Overlong,
+    /// It is not written in its normal form, where that is asked for.
+    #[error("path is not written in its normal form (path-normalisation)")]
+    NotNormal,
+    /// Another reading of it would take another route.
+    #[error("path could be read as one that takes another route")]
+    OtherRoute,
 }
 
 /// The normal form of a path without query.
@@ -49,8 +59,8 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, BadPath> {
     } else {
         Cow::Owned(without_dot_segments(&respelled(raw)?)?)
     };
-    if hides_an_escape(&path) {
-        return Err(BadPath::Nested);
+    if path.contains('%') {
+        check_decoded(&path)?;
     }
     Ok(path)
 }
@@ -168,7 +178,8 @@ fn respelled(raw: &str) -> Result<String, BadPath> {
     Ok(path)
 }
 
-fn push_escape(path: &mut String, byte: u8) {
+/// Write a byte as an escape.
+pub(super) fn push_escape(path: &mut String, byte: u8) {
     const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
     path.push('%');
     path.push(char::from(DIGITS[usize::from(byte >> 4)]));
@@ -199,26 +210,44 @@ fn without_dot_segments(path: &str) -> Result<String, BadPath> {
     Ok(clean)
 }
 
-/// Whether decoding a path in normal form again and again, as careless servers do, would yield a dot or a refused
-/// byte. Each `%` and each decoded byte is looked at once, so a long row of `%2525..` costs no more than its length.
-fn hides_an_escape(path: &str) -> bool {
-    if !path.contains("%25") {
-        return false;
+/// Refuse what a path in normal form becomes if it is decoded again and again, as careless servers do: a dot or a refused
+/// byte, or overlong UTF-8.
+fn check_decoded(path: &str) -> Result<(), BadPath> {
+    let decoded = decoded(path, |byte| {
+        if byte == b'.' || class(byte) == Class::Refused {
+            Err(BadPath::Nested)
+        } else {
+            Ok(())
+        }
+    })?;
+    // RFC 3629 3: two bytes for what one holds, three for two, four for three.
+    let is_overlong = |bytes: &[u8]| {
+        matches!(
+            bytes,
+            [0xc0 | 0xc1, 0x80..=0xbf] | [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]
+        )
+    };
+    if decoded.windows(2).any(is_overlong) {
+        return Err(BadPath::Overlong);
     }
+    Ok(())
+}
+
+/// A path decoded until no escape is left. `check` is shown each byte that was escaped. Each `%` and each decoded byte
+/// is looked at once, so a long row of `%2525..` costs no more than its length.
+pub(super) fn decoded<E>(path: &str, check: impl Fn(u8) -> Result<(), E>) -> Result<Vec<u8>, E> {
     let mut decoded: Vec<u8> = Vec::with_capacity(path.len());
     for &byte in path.as_bytes() {
         decoded.push(byte);
         while let [.., b'%', high, low] = decoded[..]
             && let Some(byte) = unescaped(&[high, low])
         {
-            if byte == b'.' || class(byte) == Class::Refused {
-                return true;
-            }
+            check(byte)?;
             decoded.truncate(decoded.len() - 3);
             decoded.push(byte);
         }
     }
-    false
+    Ok(decoded)
 }
 
 #[cfg(test)]
@@ -239,6 +268,8 @@ mod tests {
             "/a/b.c/..d/.e/f..",
             "/%20",
             "/%C3%A9",
+            "/%E0%B8%81%F0%9F%8D%95",
+            "/%C0%E9",
             "/a:b@c=d,e+f",
             "/%40",
             "/%25",
@@ -315,6 +346,12 @@ mod tests {
             ("/..", BadPath::AboveRoot),
             ("/a/../..", BadPath::AboveRoot),
             ("/%2e%2e/a", BadPath::AboveRoot),
+            ("/%c0%ae%C0%AE/a", BadPath::Overlong),
+            ("/a%c0%afb", BadPath::Overlong),
+            ("/%C1%A1dmin", BadPath::Overlong),
+            ("/a%e0%80%afb", BadPath::Overlong),
+            ("/a%F0%80%80%AFb", BadPath::Overlong),
+            ("/a%25C0%25AFb", BadPath::Overlong),
             ("//../a", BadPath::AboveRoot),
         ] {
             assert_eq!(normal(raw), Err(expected), "{raw:?}");

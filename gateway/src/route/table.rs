@@ -17,6 +17,7 @@ use super::error::RouteError;
 use super::hosts::{self, Hosts};
 use super::params::Params;
 use super::pattern::{self, Names, Pattern, Segment};
+use super::readings::{Asked, Loose, Rival};
 
 /// All routes, ready for lookups.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Table {
     branches: Vec<Branch>,
     /// By the index of the route.
     entries: Vec<Entry>,
+    /// The same routes for another reading of paths. `None` in that table itself.
+    loose: Option<Box<Loose>>,
 }
 
 /// The route for a request.
@@ -76,28 +79,29 @@ impl Table {
     ///
     /// Every path pattern that can't match, and every pair of routes that [the rule](super) can't tell apart.
     pub fn build(routes: &[Route]) -> Result<Self, Vec<RouteError>> {
-        let mut table = Self {
-            hosts: Hosts::default(),
-            branches: Vec::new(),
-            entries: Vec::new(),
-        };
+        let mut table = Self::default();
+        let mut loose = Loose::default();
         let mut errors = Vec::new();
         for (index, route) in routes.iter().enumerate() {
-            let names = match Pattern::parse(&route.path) {
+            let mut names = None;
+            match Pattern::parse(&route.path) {
                 Ok(pattern) => {
                     table.insert(index, route, &pattern);
-                    pattern.names
+                    let loosened = loose.push(&route.hosts, &pattern);
+                    loose.table.insert(index, route, &loosened);
+                    names = pattern.names;
                 }
-                Err(why) => {
-                    errors.push(RouteError::path(route, why));
-                    None
-                }
-            };
-            table.entries.push(Entry {
-                conditions: Conditions::of(route),
-                names,
-            });
+                Err(why) => errors.push(RouteError::path(route, why)),
+            }
+            for table in [&mut table, &mut loose.table] {
+                table.entries.push(Entry {
+                    conditions: Conditions::of(route),
+                    names: names.clone(),
+                });
+            }
         }
+        loose.table.sort_leaves();
+        table.loose = Some(Box::new(loose));
         table.sort_leaves();
         let ambiguous = table.ambiguous_pairs();
         errors.extend(
@@ -151,6 +155,12 @@ impl Table {
                 allow: self.allow(&walk.refused),
             }),
         }
+    }
+
+    /// The other route that a request could be meant for, which has found this one. [`Rival`] says by which reading.
+    #[must_use]
+    pub fn rival(&self, asked: Asked<'_>, found: usize) -> Option<Rival> {
+        self.loose.as_deref()?.rival(self, asked, found)
     }
 
     fn insert(&mut self, index: usize, route: &Route, pattern: &Pattern) {

@@ -11,6 +11,7 @@ use hyper_util::server::graceful::Watcher;
 use super::io::{ClientIo, Times};
 use super::opening::{self, Arrival, Protocol};
 use super::panic::Caught;
+use super::strict::Strict;
 use crate::body::Body;
 use crate::config::ClientLimits;
 use crate::proxy::{Activity, Client, Proxy, handle};
@@ -36,7 +37,8 @@ pub(super) async fn serve(arrival: Arrival, proxy: Arc<Proxy>, watcher: Watcher)
         idle: limits.idle_timeout,
         write: limits.body_timeout,
     };
-    let io = TokioIo::new(ClientIo::new(opened.stream, Arc::clone(&activity), times));
+    let io = ClientIo::new(opened.stream, Arc::clone(&activity), times);
+    let io = TokioIo::new(Strict::new(io, Arc::clone(&activity)));
     let client = Arc::new(Client {
         ip: peer.ip().to_canonical(),
         scheme: opened.secure.as_ref().map_or("http", |_| "https"),

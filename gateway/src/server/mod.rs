@@ -2,8 +2,8 @@
 //!
 //! `listener` binds addresses, one socket for each worker; `worker` is a thread that serves from its sockets with a
 //! runtime of its own; `connection` is one client; `opening` is what comes before its first request, by `proxy_protocol`
-//! and `tls`; `wire` is its bytes, `io` puts time limits on its bytes; `panic` keeps a defect from taking
-//! more than one request with it. This is the only place that names the hyper server.
+//! and `tls`; `wire` is its bytes, `io` puts time limits on them, `strict` refuses those that are no well-formed request;
+//! `panic` keeps a defect from taking more than one request with it. This is the only place that names the hyper server.
 
 mod connection;
 mod io;
@@ -11,6 +11,7 @@ mod listener;
 mod opening;
 mod panic;
 mod proxy_protocol;
+mod strict;
 mod tls;
 mod wire;
 mod worker;

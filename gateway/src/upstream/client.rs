@@ -188,10 +188,20 @@ impl Connection {
         })
         .await;
         match outcome {
-            Some(Ok(response)) => Ok(response),
+            Some(Ok(response)) => {
+                self.answered.complete();
+                Ok(response)
+            }
             Some(Err(mut refusal)) => Err(Box::new(Lost {
                 unsent: refusal.take_message(),
-                error: SendError::from_exchange(&self.endpoint, refusal.into_error(), progress),
+                error: if self.answered.is_flooded() {
+                    SendError::Protocol {
+                        endpoint: self.endpoint.clone(),
+                        reason: "too many bytes and no response head".to_owned(),
+                    }
+                } else {
+                    SendError::from_exchange(&self.endpoint, refusal.into_error(), progress)
+                },
                 answered: self.answered.get(),
             })),
             None => Err(Box::new(Lost {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::super::read::{Item, Reader, Section};
-use super::super::{AccessLog, ClientLimits, Invalid, Listener, Server, suggest};
+use super::super::{
+    AccessLog, ClientLimits, FieldNames, Invalid, Listener, PathNormalisation, Server, suggest,
+};
 use super::plugins::Plugins;
 use super::{LONGEST, SHORTEST, chain, listeners};
 
@@ -62,6 +64,14 @@ pub(super) fn read(reader: &Reader<'_>, root: &mut Section<'_>, plugins: &Plugin
         .filter_map(|i| i.parsed(network, str::parse))
         .collect();
     require_trust(listen.as_ref(), &server);
+    let words = [
+        ("repair", PathNormalisation::Repair),
+        ("strict", PathNormalisation::Strict),
+    ];
+    server.path_normalisation =
+        section.choice("path-normalisation", server.path_normalisation, &words);
+    let words = [("plain", FieldNames::Plain), ("any", FieldNames::Any)];
+    server.field_names = section.choice("field-names", server.field_names, &words);
     let kv_bounds = KV_MEMORY_BYTES_MIN..=KV_MEMORY_BYTES_MAX;
     server.kv_memory_bytes = section.size("kv-memory", server.kv_memory_bytes, kv_bounds);
     if let Some(limits) = section.section("limits") {
@@ -80,6 +90,8 @@ fn defaults(reader: &Reader<'_>) -> Server {
         cache_dir: default_cache_dir(reader),
         access_log: AccessLog::Stdout,
         trusted_proxies: Vec::new(),
+        path_normalisation: PathNormalisation::Repair,
+        field_names: FieldNames::Plain,
         kv_memory_bytes: 64 << 20,
         limits: ClientLimits {
             connections: 10_000,

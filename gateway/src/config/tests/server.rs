@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{AccessLog, ClientLimits, Listener, LogFormat};
+use super::super::{AccessLog, ClientLimits, FieldNames, Listener, LogFormat, PathNormalisation};
 use super::*;
 
 #[test]
@@ -17,6 +17,10 @@ fn an_empty_file_is_all_defaults() {
     assert!(server.workers >= 1);
     assert_eq!(server.cache_dir, Some("/home/joe/.cache/gateway".into()));
     assert_eq!(server.access_log, AccessLog::Stdout);
+    assert_eq!(
+        (server.path_normalisation, server.field_names),
+        (PathNormalisation::Repair, FieldNames::Plain)
+    );
     assert_eq!(server.kv_memory_bytes, 64 << 20);
     assert_eq!(
         server.limits,
@@ -51,6 +55,8 @@ fn every_key_is_read() {
         cache-dir = "cache"
         access-log = "./access.log"
         trusted-proxies = ["10.0.0.0/8", "::1"]
+        path-normalisation = "strict"
+        field-names = "any"
         kv-memory = "1GiB"
         [server.limits]
         connections = 1
@@ -80,6 +86,10 @@ fn every_key_is_read() {
     assert_eq!(
         server.trusted_proxies,
         ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]
+    );
+    assert_eq!(
+        (server.path_normalisation, server.field_names),
+        (PathNormalisation::Strict, FieldNames::Any)
     );
     assert_eq!(server.kv_memory_bytes, 1 << 30);
     let limits = &server.limits;

@@ -63,23 +63,42 @@ async fn interim_responses_are_passed_over() {
 }
 
 #[tokio::test]
-async fn endless_interim_responses_end_with_the_response_timeout() {
+async fn endless_interim_responses_are_a_protocol_error() {
     let server = Server::bind().await;
-    let brief = config::Upstream {
-        response_timeout: BRIEF,
-        ..definition([server.origin()])
-    };
-    let upstream = Upstream::new(&brief).unwrap();
-    let ((result, _), ()) = join!(send(&upstream, get()), async {
+    let upstream = server.upstream();
+    let ((result, trace), ()) = join!(send(&upstream, get()), async {
         let mut peer = server.accept().await;
         peer.head().await;
         let flood = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000);
         while peer.stream.write_all(flood.as_bytes()).await.is_ok() {}
     });
     assert!(
-        matches!(result, Err(SendError::ResponseTimeout { .. })),
+        matches!(result, Err(SendError::Protocol { .. })),
         "{result:?}"
     );
+    assert_eq!(trace.tries, 1);
+    assert_eq!(upstream.stats().idle, 0);
+}
+
+#[tokio::test]
+async fn many_interim_responses_and_then_one_are_fine() {
+    let server = Server::bind().await;
+    let upstream = server.upstream();
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(2_000);
+    let answer = format!("{interim}{OK}");
+    let twice = async {
+        for _ in 0..2 {
+            let (response, _) = send(&upstream, get()).await;
+            assert_eq!(read(response.unwrap().into_body()).await.unwrap(), "ok");
+        }
+    };
+    let serve = async {
+        let mut peer = server.serve(&answer).await;
+        peer.serve(&answer).await;
+        peer
+    };
+    let ((), _peer) = join!(twice, serve);
+    assert_eq!(upstream.stats().connects, 1);
 }
 
 #[tokio::test]
