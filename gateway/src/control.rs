@@ -72,8 +72,8 @@ impl Control {
 
         let server = &snapshot.config.server;
         let mut listeners = Listeners::new(server.workers);
-        let bound = listeners.prepare(&server.listen)?;
-        listeners.set(bound.clone());
+        listeners.set(listeners.prepare(&server.listen)?);
+        let bound = listeners.bound().to_vec();
         let addresses = bound.iter().map(|bound| bound.address).collect();
         let (proxy, workers) = serve(snapshot, &metrics, bound)?;
         metrics.read_samples_with(samples(&proxy, &loading));

@@ -93,7 +93,7 @@ impl Reloader {
             .builder
             .build(config, before.generation + 1, Some(&before))
             .await?;
-        let bound = self.listeners.prepare(&snapshot.config.server.listen)?;
+        let listeners = self.listeners.prepare(&snapshot.config.server.listen)?;
         let access_log = &snapshot.config.server.access_log;
         if *access_log != before.config.server.access_log {
             self.access_log
@@ -105,8 +105,8 @@ impl Reloader {
         self.metrics
             .generation
             .set(i64::try_from(generation).unwrap_or(i64::MAX));
-        self.listeners.set(bound.clone());
-        self.workers.serve(bound);
+        self.listeners.set(listeners);
+        self.workers.serve(self.listeners.bound().to_vec());
         Ok(generation)
     }
 }

@@ -143,7 +143,7 @@
 //! | read a configuration | header names: [`header::Name`]; free keys: [`Table`]; times: [`duration`]; a text or several: [`List`] |
 //! | remember something between exchanges | [`kv`], [`limiter`] (each needs its grant in the TOML) |
 //! | ask another service | [`http_client`] (needs its grant); a document that it publishes: [`remote`] |
-//! | find out who a client is | [`credential`]; signed tokens: `jwt` (a cargo feature); what to answer: [`bearer`] |
+//! | find out who a client is | [`credential`]; signed tokens: `jwt` (a cargo feature); what to answer: [`bearer`]; its certificate: [`Request::client_certificate`] |
 //! | remember what was found out | [`memo`] |
 //!
 //! Errors: a hook returns `Result<_, `[`Fault`]`>`, so `?` works on everything. An `Err`, like a panic, is a fault of
@@ -199,7 +199,7 @@ use std::time::Duration;
 
 #[doc(inline)]
 pub use bindings::imports::gateway::plugin::types::{
-    ChunkDecision, Edit, Header, Interest, LocalResponse, LogEntry, PluginTime,
+    ChunkDecision, ClientCertificate, Edit, Header, Interest, LocalResponse, LogEntry, PluginTime,
 };
 pub use config::Table;
 pub use decision::{BodyDecision, Decision};

@@ -4,7 +4,7 @@
 //! [`EditError`]. Each method is one call to the gateway (a third of a microsecond, mostly for its strings), so ask
 //! once and prefer [`Request::edit_headers`] for several edits. Leaves out: bodies, which hooks get as bytes.
 
-use crate::{Edit, EditError, Header, query, raw};
+use crate::{ClientCertificate, Edit, EditError, Header, query, raw};
 
 /// Bytes of a shared attribute, name and value together: see [`Request::set_attribute`].
 pub const ATTRIBUTE_BYTES_MAX: usize = 4 << 10;
@@ -86,6 +86,12 @@ impl Request<'_> {
     /// The address of the client, without port: the peer, or what a trusted proxy said of it.
     pub fn client_ip(&self) -> String {
         self.raw.client_ip()
+    }
+
+    /// The certificate of the client, if the connection is by TLS and the client has shown one that the gateway believes
+    /// (the listener's `client-ca`). Header fields that say something like it are the client's own words.
+    pub fn client_certificate(&self) -> Option<ClientCertificate> {
+        self.raw.client_certificate()
     }
 
     /// The name of the matched route.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::{Request, header};
+use crate::{ClientCertificate, Request, header};
 
 /// A text with placeholders that are filled in for each exchange. It stands in a configuration like a
 /// string, and a wrong one is refused at load, by its key.
@@ -17,6 +17,7 @@ use crate::{Request, header};
 /// | `${request.method}`, `${request.path}`, `${request.host}` | method, path, host and port |
 /// | `${request.header.NAME}` | the first request field of that name |
 /// | `${client.ip}`, `${route}` | the client's address, the name of the route |
+/// | `${client.certificate.PART}` | of the client's certificate: `subject`, `issuer`, `serial`, `fingerprint`, or its first `dns`, `email` or `uri` |
 /// | `${param.NAME}` | what `{NAME}` in the route's path matched |
 /// | `${attribute.NAME}`, `${consumer}` | what another plugin has shared; the attribute `consumer` |
 ///
@@ -70,9 +71,22 @@ enum Placeholder {
     RequestHost,
     RequestHeader(String),
     ClientIp,
+    Certificate(Part),
     Route,
     Param(String),
     Attribute(String),
+}
+
+/// A part of the client's certificate; of names, the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Subject,
+    Issuer,
+    Serial,
+    Fingerprint,
+    Dns,
+    Email,
+    Uri,
 }
 
 /// What placeholders stand for in one hook call, for several templates: each is looked up once, since
@@ -183,6 +197,12 @@ impl Placeholder {
             }
             return Ok(Self::RequestHeader(name.to_ascii_lowercase()));
         }
+        if let Some(part) = name
+            .strip_prefix("client.certificate.")
+            .and_then(Part::parse)
+        {
+            return Ok(Self::Certificate(part));
+        }
         if let Some(placeholder) = after("param.")
             .map(Self::Param)
             .or(after("attribute.").map(Self::Attribute))
@@ -199,8 +219,8 @@ impl Placeholder {
             "consumer" => Ok(Self::Attribute("consumer".to_owned())),
             _ => Err(format!(
                 "unknown placeholder `${{{name}}}`; there are request.id, request.method, \
-                 request.path, request.host, request.header.NAME, client.ip, consumer, route, \
-                 param.NAME and attribute.NAME"
+                 request.path, request.host, request.header.NAME, client.ip, \
+                 client.certificate.PART, consumer, route, param.NAME and attribute.NAME"
             )),
         }
     }
@@ -214,6 +234,11 @@ impl Placeholder {
             Self::RequestHost => request.authority().into_bytes(),
             Self::RequestHeader(name) => request.header(name).unwrap_or_default(),
             Self::ClientIp => request.client_ip().into_bytes(),
+            Self::Certificate(part) => {
+                let certificate = request.client_certificate();
+                let value = certificate.map(|certificate| part.of(certificate));
+                value.unwrap_or_default().into_bytes()
+            }
             Self::Route => request.route().into_bytes(),
             Self::Param(name) => request.param(name).unwrap_or_default().into_bytes(),
             Self::Attribute(name) => request.attribute(name).unwrap_or_default().into_bytes(),
@@ -228,139 +253,34 @@ impl Placeholder {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Template, TemplateValues};
-    use crate::testing::{Exchange, Harness};
-    use crate::{Decision, Fault, OnRequest, Plugin, Request, Table};
-
-    fn template(text: &str) -> Template {
-        Template::parse(text).unwrap()
+impl Part {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "subject" => Self::Subject,
+            "issuer" => Self::Issuer,
+            "serial" => Self::Serial,
+            "fingerprint" => Self::Fingerprint,
+            "dns" => Self::Dns,
+            "email" => Self::Email,
+            "uri" => Self::Uri,
+            _ => return None,
+        })
     }
 
-    fn filled(text: &str, exchange: &Exchange) -> Option<String> {
-        let filled = template(text).fill(&exchange.request());
-        filled.map(|bytes| String::from_utf8(bytes).unwrap())
-    }
-
-    #[test]
-    fn every_placeholder_stands_for_what_its_name_says() {
-        let exchange = Exchange::new("PUT", "/users/7?x=1")
-            .id("id-1")
-            .client_ip("192.0.2.9")
-            .authority("api.example:8080")
-            .route("users")
-            .param("id", "7")
-            .attribute("consumer", "alice")
-            .attribute("tier", "gold")
-            .header("accept", "*/*");
-        for (text, value) in [
-            ("${request.id}", "id-1"),
-            ("${client.ip}", "192.0.2.9"),
-            ("${consumer}", "alice"),
-            ("${route}", "users"),
-            ("${request.method}", "PUT"),
-            ("${request.path}", "/users/7"),
-            ("${request.host}", "api.example:8080"),
-            ("${request.header.Accept}", "*/*"),
-            ("${param.id}", "7"),
-            ("${attribute.tier}", "gold"),
-            ("<${route}/${param.id}>", "<users/7>"),
-            ("${route}${route}", "usersusers"),
-            ("100 $$ $${route} {}", "100 $ ${route} {}"),
-        ] {
-            assert_eq!(filled(text, &exchange).as_deref(), Some(value), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_text_without_placeholders_is_fixed() {
-        for (text, fixed) in [
-            ("", Some("")),
-            ("plain", Some("plain")),
-            ("$$ {a} $$", Some("$ {a} $")),
-            ("${route}", None),
-            ("a ${route}", None),
-        ] {
-            assert_eq!(template(text).fixed(), fixed, "{text}");
-        }
-    }
-
-    #[test]
-    fn only_what_is_empty_for_want_of_values_is_nothing() {
-        let exchange = Exchange::get("/");
-        let none = "${attribute.none}${param.none}${request.header.none}";
-        assert_eq!(filled(none, &exchange), None);
-        assert_eq!(filled("", &exchange).as_deref(), Some(""));
-        assert_eq!(filled("u=${consumer}", &exchange).as_deref(), Some("u="));
-    }
-
-    #[test]
-    fn bytes_that_can_not_stand_in_a_field_become_question_marks() {
-        let exchange = Exchange::get("/").attribute("a", "b\r\nx-admin: 1\0\u{7f}é\t");
-        let expected = Some("b??x-admin: 1??é");
-        assert_eq!(filled("${attribute.a}", &exchange).as_deref(), expected);
-        let exchange = Exchange::get("/").header("x", b"\xff");
-        let raw = template("${request.header.x}").fill(&exchange.request());
-        assert_eq!(raw, Some(b"\xff".to_vec()));
-    }
-
-    #[test]
-    fn a_wrong_template_is_refused_and_its_fault_named() {
-        for (text, error) in [
-            ("b\nc", "the value has control characters"),
-            ("${nope}", "unknown placeholder `${nope}`; there are "),
-            ("${param.}", "unknown placeholder `${param.}`"),
-            ("${request.header.a b}", "`${request.header.a b}`: \"a b\""),
-            ("$x", "`$` begins"),
-            ("${route", "`$` begins"),
-            ("${}", "unknown placeholder `${}`"),
-        ] {
-            let found = Template::parse(text).unwrap_err();
-            assert!(found.starts_with(error), "{text}: {found}");
-        }
-    }
-
-    struct Marks(Table<Template>);
-
-    impl Plugin for Marks {
-        type Config = Table<Template>;
-
-        fn new(marks: Table<Template>) -> Result<Self, String> {
-            Ok(Self(marks))
-        }
-    }
-
-    impl OnRequest for Marks {
-        fn on_request(&self, request: &mut Request) -> Result<Decision, Fault> {
-            let mut values = TemplateValues::of(request);
-            let marks = self.0.0.iter();
-            let filled: Vec<_> = marks
-                .map(|(name, template)| (name, template.fill_from(&mut values)))
-                .collect();
-            assert!(values.known.len() <= 2, "each value is looked up once");
-            for (name, value) in filled {
-                request.set_header(name, value.unwrap_or_default())?;
-            }
-            Ok(Decision::Next)
-        }
-    }
-
-    #[test]
-    fn a_plugin_takes_templates_from_its_configuration_and_fills_several_at_once() {
-        let config = "x-a = '${consumer}'\nx-b = '${consumer}@${route}'\nx-c = '${route}'";
-        let exchange = Exchange::get("/").attribute("consumer", "alice");
-        let harness = Harness::<Marks>::new(config).unwrap();
-        assert_eq!(harness.on_request(&exchange).unwrap(), Decision::Next);
-        for (name, value) in [("x-a", "alice"), ("x-b", "alice@route"), ("x-c", "route")] {
-            assert_eq!(exchange.request().header_str(name).as_deref(), Some(value));
-        }
-        for (config, error) in [
-            ("x-a = '${nope}'", "`x-a`: unknown placeholder `${nope}`"),
-            ("x-a = 1", "`x-a`: expected a string, found the number 1"),
-        ] {
-            let found = Harness::<Marks>::new(config).err().unwrap();
-            assert!(found.starts_with(error), "{found}");
+    /// Empty if the certificate has none.
+    fn of(self, certificate: ClientCertificate) -> String {
+        let first = |names: Vec<String>| names.into_iter().next().unwrap_or_default();
+        match self {
+            Self::Subject => certificate.subject,
+            Self::Issuer => certificate.issuer,
+            Self::Serial => certificate.serial,
+            Self::Fingerprint => certificate.fingerprint,
+            Self::Dns => first(certificate.dns_names),
+            Self::Email => first(certificate.emails),
+            Self::Uri => first(certificate.uris),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,6 +229,7 @@ fn request(chain: &Chain, body: Body) -> Request {
         params: Vec::new(),
         times: chain.times_of_exchange(),
         normalise: |path| Some(path.to_owned()),
+        client_certificate: None,
         notes: Default::default(),
     };
     let head = RequestHead {

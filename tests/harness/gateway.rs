@@ -9,21 +9,18 @@ use crate::setup::Setup;
 /// A running gateway.
 pub struct Running {
     gateway: Option<gateway::Gateway>,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     setup: Setup,
 }
 
 impl Running {
     pub(crate) fn new(gateway: gateway::Gateway, setup: Setup) -> Self {
-        let address = *gateway
-            .addresses()
-            .first()
-            .expect("a gateway listens somewhere");
+        let addresses = gateway.addresses().to_vec();
         let admin = gateway.admin();
         Self {
             gateway: Some(gateway),
-            address,
+            addresses,
             admin,
             setup,
         }
@@ -32,7 +29,17 @@ impl Running {
     /// Where it serves clients.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener(0)
+    }
+
+    /// The same of another listener, in the order of the configuration.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn listener(&self, index: usize) -> SocketAddr {
+        let address = self.addresses.get(index);
+        *address.expect("a gateway listens there")
     }
 
     /// All addresses on which it serves clients.
@@ -59,7 +66,7 @@ impl Running {
     /// A new connection to it.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::connect(self.address)
+        Client::connect(self.address())
     }
 
     /// Send a request over a new connection.

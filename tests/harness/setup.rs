@@ -266,8 +266,11 @@ impl Setup {
         self.write_file("gateway.toml", text.as_bytes());
     }
 
-    /// A reader sees the old file or the new one, and never half of one.
-    fn write_file(&self, name: &str, bytes: &[u8]) {
+    /// Put a file into the folder: a reader sees the old one or the new one, and never half of one.
+    ///
+    /// # Panics
+    /// If it can't be written.
+    pub fn write_file(&self, name: &str, bytes: &[u8]) {
         let next = self.folder().join(format!("{name}.next"));
         fs::write(&next, bytes).expect("the folder can be written");
         fs::rename(&next, self.folder().join(name)).expect("the folder can be written");

@@ -3,12 +3,19 @@
 use std::fs;
 use std::path::PathBuf;
 
+use gateway_tests::h2::block_on;
+use gateway_tests::tls::{Authority, TlsClient};
 use gateway_tests::{Reply, Running, Setup, Upstream, eventually, get};
 
 use crate::expect;
 
 /// The example's gateway, with these upstreams in place of the ports that it names.
 fn example(name: &str, upstreams: &[(&str, &Upstream)]) -> Running {
+    example_in(Setup::new(), name, upstreams)
+}
+
+/// The same, in a folder that holds what the example asks for.
+fn example_in(setup: Setup, name: &str, upstreams: &[(&str, &Upstream)]) -> Running {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples")).join(name);
     let mut text = fs::read_to_string(folder.join("gateway.toml")).expect("every example has one");
     for (port, upstream) in upstreams {
@@ -19,6 +26,7 @@ fn example(name: &str, upstreams: &[(&str, &Upstream)]) -> Running {
     }
     text = text
         .replace("127.0.0.1:8080", "127.0.0.1:0")
+        .replace("127.0.0.1:8443", "127.0.0.1:0")
         .replace("127.0.0.1:9901", "127.0.0.1:0");
     // The README has them built by hand; here the build script has.
     text = text.replace(
@@ -26,7 +34,7 @@ fn example(name: &str, upstreams: &[(&str, &Upstream)]) -> Running {
         &format!("{}/", env!("OUT_DIR")),
     );
     let text = text.replacen("[server]\n", "[server]\naccess-log = \"./access.log\"\n", 1);
-    Setup::new()
+    setup
         .try_start_from(&text)
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
@@ -43,7 +51,7 @@ fn every_example_is_tested_here() {
         .flatten()
     {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_tested = include_str!("examples.rs").contains(&format!("example(\"{name}\""));
+        let is_tested = include_str!("examples.rs").contains(&format!("\"{name}\", &["));
         assert!(
             is_tested && entry.path().join("README.md").is_file(),
             "{name}"
@@ -182,4 +190,102 @@ fn external_auth() {
         "{}",
         unknown.text()
     );
+}
+
+/// The certificates of the example, as its script makes them.
+fn example_certificates() -> (Setup, Authority, TlsClient) {
+    let (setup, authority) = (Setup::new(), Authority::new("Example authority"));
+    let certs = setup.folder().join("certs");
+    fs::create_dir(&certs).expect("the folder can be written");
+    fs::write(certs.join("ca.pem"), authority.pem()).expect("the folder can be written");
+    let names = [
+        ("default", &["localhost", "127.0.0.1"][..]),
+        ("shop", &["shop.test", "*.shop.test"]),
+    ];
+    for (name, of_this) in names {
+        authority
+            .issue(of_this)
+            .write(&setup, &format!("certs/{name}"));
+    }
+    let client = TlsClient::trusting(&authority);
+    (setup, authority, client)
+}
+
+#[test]
+fn tls() {
+    let up = Upstream::echo();
+    let (setup, authority, client) = example_certificates();
+    let gateway = example_in(setup, "tls", &[("9001", &up)]);
+    let moved = gateway.send(&get("/hello.txt").header("host", "localhost:8080"));
+    assert_eq!(
+        (moved.status, moved.header("location")),
+        (308, Some("https://localhost:8443/hello.txt"))
+    );
+    let ask = |client: TlsClient, name: &'static str, host: &'static str| {
+        block_on(async {
+            let connected = client.connect(gateway.listener(1), name).await;
+            let mut connection = connected.expect("a handshake");
+            assert_eq!(connection.protocol.as_deref(), Some("h2"));
+            connection
+                .get(host, "/hello.txt")
+                .await
+                .expect("a response")
+                .0
+        })
+    };
+    let plain = ask(client.clone(), "localhost", "localhost:8443");
+    let told = plain.headers.get("strict-transport-security");
+    assert_eq!(
+        (plain.status.as_u16(), told.map(|it| it.as_bytes())),
+        (200, Some(&b"max-age=31536000"[..]))
+    );
+    assert_eq!(up.last().header("x-client"), None);
+    let shop = ask(client.clone(), "www.shop.test", "www.shop.test:8443");
+    assert_eq!(shop.status, 200);
+    let wrong = ask(client.clone(), "localhost", "www.shop.test");
+    assert_eq!(wrong.status, 421);
+    let alice = authority.issue_with(&["alice"], |params| {
+        let email = "alice@example.com".try_into().expect("ASCII");
+        params.subject_alt_names = vec![rcgen::SanType::Rfc822Name(email)];
+    });
+    ask(client.showing(&alice), "localhost", "localhost:8443");
+    let seen = up.last();
+    assert_eq!(
+        (seen.header("x-client"), seen.header("x-client-email")),
+        (Some("CN=alice"), Some("alice@example.com"))
+    );
+    let plain = gateway_tests::Client::connect(gateway.listener(1)).request(&get("/"));
+    assert_eq!(
+        (plain.status, plain.reason().as_str()),
+        (400, "tls-required")
+    );
+    eventually("each that had a route is logged", || {
+        access_log(&gateway).lines().count() == 3
+    });
+}
+
+#[test]
+fn the_script_of_tls_makes_what_its_configuration_names() {
+    let openssl = std::process::Command::new("openssl")
+        .arg("version")
+        .output();
+    if !openssl.is_ok_and(|output| output.status.success()) {
+        println!("not tested: there is no openssl here");
+        return;
+    }
+    let setup = Setup::new();
+    let script = setup.folder().join("certificates.sh");
+    let original = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../examples/tls/certificates.sh"
+    );
+    fs::copy(original, &script).expect("it is there");
+    for _ in 0..2 {
+        let made = std::process::Command::new("sh").arg(&script).output();
+        let made = made.expect("there is a shell");
+        assert!(made.status.success(), "{made:?}");
+    }
+    let up = Upstream::echo();
+    let gateway = example_in(setup, "tls", &[("9001", &up)]);
+    assert_eq!(gateway.get("/").status, 308);
 }

@@ -140,7 +140,10 @@ mod tests {
                 "stock:headers"
             ]
         );
-        assert_eq!(config.server.listen, [addresses().clients]);
+        assert_eq!(
+            config.server.listen,
+            [config::Listener::plain(addresses().clients)]
+        );
         assert_eq!(config.upstreams["users"].endpoints.len(), 2);
     }
 

@@ -6,17 +6,19 @@
 
 mod chain;
 mod limits;
+mod listeners;
 mod pattern;
 mod plugins;
 mod routes;
 mod server;
+mod tls;
 mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
@@ -257,6 +259,11 @@ fn warnings(config: &Config, upstream_places: &[(String, Place)], file: &Path) -
     if routes.is_empty() {
         warnings.push(at("routes", "there are none, so every request gets 404"));
     }
+    let now = SystemTime::now();
+    warnings.extend(config.certificates().filter_map(|certificate| {
+        let problem = certificate.validity.problem(now)?;
+        Some(ConfigError::at(&certificate.place, problem))
+    }));
     if config
         .server
         .admin

@@ -27,6 +27,9 @@ pub struct ClientLimits {
     /// plugin runs. From half of it on, that is for requests whose connection has no other one in flight. Key
     /// `requests-in-flight`, default 20,000: one for each connection, and as many more for those of h2.
     pub requests_in_flight: u32,
+    /// Time from the connection to the end of its TLS handshake, a header of the PROXY protocol included. Key
+    /// `handshake-timeout`, default 10 s.
+    pub handshake_timeout: Duration,
     /// Time to send a request head, from its first byte. Key `header-timeout`, default 10 s.
     pub header_timeout: Duration,
     /// Time that a connection may be idle between requests, whatever frames come that are none. Key `idle-timeout`,

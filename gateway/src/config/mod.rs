@@ -2,7 +2,7 @@
 //!
 //! [`load`] reads a TOML file and answers with a [`Config`] or with *all* its problems, each with file, line, key
 //! and what would be right. Past this door nothing is optional that is not optional, every name that is referred to
-//! exists, and every limit has a value. What a plugin thinks of its own `config` table is not known here; the
+//! exists, and every limit has a value; certificates are read, and fit their keys. What a plugin thinks of its own `config` table is not known here; the
 //! snapshot asks the plugin. Whether two routes contradict each other is not known here either; the route table is
 //! built to find that.
 //!
@@ -18,6 +18,7 @@ mod read;
 mod secret;
 mod substitute;
 mod suggest;
+pub mod tls;
 mod units;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use error::{ConfigError, ConfigErrors, Invalid};
 pub use limits::ClientLimits;
 pub use network::{Network, Origin};
 pub use secret::PluginConfig;
+pub use tls::{Certificate, ClientAuthentication, Need, Tls, TlsVersion, UpstreamTls};
 
 /// A whole, checked configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,15 +54,28 @@ pub struct Config {
     pub upstreams: BTreeMap<String, Upstream>,
     /// Routes in the order of the file.
     pub routes: Vec<Route>,
-    /// Every file whose change means a reload: the configuration itself, component files, secret files. Absolute.
+    /// Every file whose change means a reload: the configuration itself, component files, secret files,
+    /// certificates and keys. Absolute.
     pub files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Every certificate of ours.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        let listeners = self.server.listen.iter().filter_map(|it| it.tls.as_ref());
+        let upstreams = self.upstreams.values();
+        listeners
+            .flat_map(|tls| &tls.certificates)
+            .chain(upstreams.filter_map(|upstream| upstream.tls.certificate.as_ref()))
+    }
 }
 
 /// `[server]`: what concerns the process and its clients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
-    /// Addresses to serve clients on. Key `listen`, default `["127.0.0.1:8080"]`.
-    pub listen: Vec<SocketAddr>,
+    /// Where clients are served. Key `listen`: a list of addresses, or of tables (see [`Listener`]); default
+    /// `["127.0.0.1:8080"]`.
+    pub listen: Vec<Listener>,
     /// Address of the admin listener. Key `admin`, default none.
     pub admin: Option<SocketAddr>,
     /// Worker threads. Key `workers`, default one for each core.
@@ -82,6 +97,34 @@ pub struct Server {
     pub kv_memory_bytes: usize,
     /// Limits on clients.
     pub limits: ClientLimits,
+}
+
+/// An element of `server.listen`: an address for plain HTTP, or a table. `[[server.listen]]` writes the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Where it listens. Key `address`, required.
+    pub address: SocketAddr,
+    /// TLS, with HTTP/2 or HTTP/1.1 as the client chooses. Key `tls`, default none.
+    pub tls: Option<Tls>,
+    /// Answer every request with a redirect (308) to this port by https, and serve nothing else. Key `redirect = "https"`,
+    /// default none; key `redirect-port`, default 443.
+    pub redirect: Option<u16>,
+    /// Whether each connection begins with a header of the PROXY protocol (v1 or v2), which says for whom it is. Only
+    /// peers in `trusted-proxies` may connect then. Key `proxy-protocol`, default false.
+    pub proxy_protocol: bool,
+}
+
+impl Listener {
+    /// Plain HTTP.
+    #[must_use]
+    pub fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            tls: None,
+            redirect: None,
+            proxy_protocol: false,
+        }
+    }
 }
 
 /// What happens to a path that is not written in its normal form. What has no single meaning is refused either way, and so
@@ -279,6 +322,8 @@ pub struct Upstream {
     pub idle_connections: usize,
     /// How long an idle connection is kept. Key `idle-timeout`, default 30 s.
     pub idle_timeout: Duration,
+    /// TLS with `https` endpoints. Key `tls`.
+    pub tls: UpstreamTls,
 }
 
 /// `[[routes]]`: which requests go to which upstream, by which chain.

@@ -48,6 +48,10 @@ pub struct Metrics {
     pub client_connections_refused: Words,
     /// Client connections that were cut off because a limit was exceeded, by its reason.
     pub client_connections_cut: Words,
+    /// TLS handshakes, by result.
+    pub handshakes: Words,
+    /// Connections whose header of the PROXY protocol was not accepted, by reason.
+    pub proxy_headers_refused: Words,
     /// Requests that failed, by reason.
     pub failures: Words,
     /// Reloads, by result: `ok` or `error`.
@@ -74,6 +78,8 @@ impl Metrics {
             client_connections: Gauge::default(),
             client_connections_refused: Words::new("limit", &["connections"]),
             client_connections_cut: Words::new("reason", &[]),
+            handshakes: Words::new("result", &["ok"]),
+            proxy_headers_refused: Words::new("reason", &[]),
             failures: Words::new("reason", &[]),
             reloads: Words::new("result", &["ok", "error"]),
             generation: Gauge::default(),
@@ -152,6 +158,16 @@ impl Metrics {
             "client_connections_cut",
             "Client connections cut off for exceeding a limit",
             self.client_connections_cut.clone(),
+        );
+        ours.register(
+            "tls_handshakes",
+            "TLS handshakes with clients",
+            self.handshakes.clone(),
+        );
+        ours.register(
+            "proxy_headers_refused",
+            "Client connections without a PROXY protocol header that is accepted",
+            self.proxy_headers_refused.clone(),
         );
         ours.register("failures", "Requests that failed", self.failures.clone());
         ours.register(

@@ -3,6 +3,8 @@
 
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr, flags};
 
+use super::certificate::ClientCertificate;
+
 /// Marker of the `request` and `response` resources. Which of the two is meant follows from the function that is
 /// called; the object itself lies in the store for the time of the call.
 pub(super) struct Head;
@@ -49,6 +51,54 @@ flags! {
 pub(super) struct Header {
     pub(super) name: String,
     pub(super) value: Vec<u8>,
+}
+
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(super) struct WireCertificate {
+    pub(super) subject: String,
+    pub(super) issuer: String,
+    pub(super) serial: String,
+    pub(super) fingerprint: String,
+    #[component(name = "dns-names")]
+    pub(super) dns_names: Vec<String>,
+    pub(super) emails: Vec<String>,
+    pub(super) uris: Vec<String>,
+    #[component(name = "ip-addresses")]
+    pub(super) ip_addresses: Vec<String>,
+    #[component(name = "not-before")]
+    pub(super) not_before: i64,
+    #[component(name = "not-after")]
+    pub(super) not_after: i64,
+}
+
+impl From<&ClientCertificate> for WireCertificate {
+    fn from(certificate: &ClientCertificate) -> Self {
+        let ClientCertificate {
+            subject,
+            issuer,
+            serial,
+            fingerprint,
+            dns_names,
+            emails,
+            uris,
+            addresses,
+            not_before,
+            not_after,
+        } = certificate.clone();
+        Self {
+            subject,
+            issuer,
+            serial,
+            fingerprint,
+            dns_names,
+            emails,
+            uris,
+            ip_addresses: addresses,
+            not_before,
+            not_after,
+        }
+    }
 }
 
 #[derive(ComponentType, Lift, Lower, Debug, Clone, Copy, PartialEq, Eq)]

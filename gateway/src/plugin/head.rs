@@ -15,6 +15,7 @@ use http::{Method, StatusCode, Version};
 use parking_lot::Mutex;
 
 use super::bindings::EditError;
+use super::certificate::ClientCertificate;
 use super::notes::Notes;
 
 /// Header fields that a message may have after a plugin's edits: what may come from a client (`limits.headers` is at
@@ -59,6 +60,8 @@ pub struct Facts {
     pub times: Box<[AtomicU64]>,
     /// How a path that a plugin sets is normalised; `None` refuses it.
     pub normalise: fn(&str) -> Option<String>,
+    /// Who the client is by TLS, if it said so and was believed.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// What the chain notes.
     pub notes: Mutex<Notes>,
 }

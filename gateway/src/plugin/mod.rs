@@ -1,6 +1,6 @@
 //! The plugin runtime: sandboxed components, their instances, and the chains that they form.
 //!
-//! In reading order: the contract's types (`bindings`); what hooks see (`head`, `notes`) and what they answer ([`Interest`],
+//! In reading order: the contract's types (`bindings`); what hooks see (`head`, `certificate`, `notes`) and what they answer ([`Interest`],
 //! `answer`, `preset`, [`Fault`]); how bytes become a loaded component (`engine`, `cache`, `reexport`, `component`); what
 //! a guest can call (`host`, `names`) and how its time is counted and shared (`cpu`, `spinning`); how an instance is made,
 //! leased, called and thrown away (`instance`, `stock`, `pool`, `lease`), and a plugin left alone (`suspension`); how plugins
@@ -14,6 +14,7 @@ mod answer;
 mod bindings;
 mod body;
 mod cache;
+mod certificate;
 mod chain;
 mod component;
 mod cpu;
@@ -37,6 +38,7 @@ mod stock;
 mod suspension;
 
 pub use bindings::{LogEntry, PluginTime};
+pub use certificate::{ClientCertificate, Unreadable};
 pub use chain::{Chain, ChainError, Decision, Hurry, Request, Response, Run};
 pub use engine::MAX_COMPONENT_BYTES;
 pub use fault::Fault;

@@ -39,6 +39,9 @@ pub enum Failure {
     /// Host is missing, doubled, malformed, or contradicts the request target.
     #[error("{0}")]
     BadHost(&'static str),
+    /// The connection was made for a host with another certificate.
+    #[error("the connection is not for this host, which has a certificate of its own")]
+    Misdirected,
     /// The request target is not one of the forms of RFC 9112 3.2 that are served here.
     #[error("the request target has a form that is not served")]
     BadTarget,
@@ -109,6 +112,7 @@ impl Failure {
             | Self::BadField(_)
             | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::MethodRefused => StatusCode::NOT_IMPLEMENTED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
@@ -147,6 +151,7 @@ impl Failure {
             | Self::BadBody(_) => true,
             Self::NoRoute
             | Self::Overloaded(_)
+            | Self::Misdirected
             | Self::MethodNotAllowed { .. }
             | Self::PluginAborted(_)
             | Self::PluginFault(_)
@@ -171,6 +176,7 @@ impl Failure {
             Self::MethodRefused => "method-refused",
             Self::BadPath(_) => "bad-path",
             Self::BadHost(_) => "bad-host",
+            Self::Misdirected => "misdirected",
             Self::BadTarget => "bad-target",
             Self::BadField(_) => "bad-field",
             Self::UriTooLong(_) => "uri-too-long",

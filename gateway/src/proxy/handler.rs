@@ -1,6 +1,5 @@
 //! The walk. Read [`handle`] from top to bottom; everything else is called from there.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,13 +9,13 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version};
 use http_body::Body as _;
 
-use super::activity::Activity;
 use super::body::{Passage, RequestBody, ResponseBody};
+use super::client::Client;
 use super::exchange::{Exchange, LogQueue, Record};
 use super::failure::Failure;
 use super::fields::{self, Trailers};
 use super::forwarded::{self, Sender};
-use super::{ids, matching, target};
+use super::{ids, matching, redirect, target};
 use crate::body::Body;
 use crate::config::FieldNames;
 use crate::observe::Metrics;
@@ -36,17 +35,6 @@ pub struct Proxy {
     pub metrics: Arc<Metrics>,
     /// By worker.
     pub log_queues: Box<[LogQueue]>,
-}
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Client {
-    /// Its address.
-    pub ip: IpAddr,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// Told of every exchange.
-    pub activity: Arc<Activity>,
 }
 
 /// One request, from head to response head. It never fails; the exchange goes on with the response's body.
@@ -70,6 +58,9 @@ async fn walk(
     client: &Client,
     request: Request<Body>,
 ) -> plugin::Response {
+    if let Some(port) = client.redirect {
+        return redirect::answer(&exchange.record, &request, port);
+    }
     let (index, request, trailers) = match admit(exchange, client, request) {
         Ok(admitted) => admitted,
         Err(failure) => return exchange.record.fail(&failure),
@@ -173,6 +164,7 @@ fn begin(snapshot: &Snapshot, client: &Client, request: &Request<Body>) -> Facts
                 .ok()
                 .map(std::borrow::Cow::into_owned)
         },
+        client_certificate: client.certificate(),
         notes: parking_lot::Mutex::default(),
     }
 }
@@ -209,6 +201,9 @@ fn admit(
         snapshot.limits.uri_bytes,
         server.path_normalisation,
     )?;
+    if !client.may_ask_for(target.authority.host()) {
+        return Err(Failure::Misdirected);
+    }
     if request.headers().len() > snapshot.limits.headers {
         return Err(Failure::HeadersTooLarge);
     }

@@ -1,4 +1,4 @@
-//! One client connection, HTTP/1.1 or HTTP/2 by its first bytes.
+//! One client connection, HTTP/1.1 or HTTP/2 by its first bytes, as agreed on if there was ALPN.
 //!
 //! A connection that has nothing to say costs little more than its socket: it is given to hyper, with buffers of 16 KiB,
 //! when its first bytes are there, and taken back from it when it has been quiet for a second. Only HTTP/1 can be taken
@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,10 +15,10 @@ use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::io::{ClientIo, Spoken};
+use super::opening::{self, Arrival, Opened, Protocol};
 use super::panic::Caught;
 use super::stream::Streams;
 use super::strict::Strict;
@@ -41,9 +40,20 @@ const HEADERS_ON_STACK: usize = 100;
 pub(super) type Drain = watch::Receiver<()>;
 
 /// Serve until the client or we have had enough.
-pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, proxy: Arc<Proxy>, drain: Drain) {
+pub(super) async fn serve(arrival: Arrival, proxy: Arc<Proxy>, mut drain: Drain) {
+    let limit = proxy.snapshot.load().limits.handshake_timeout;
+    let redirect = arrival.mode.redirect;
+    let opened = tokio::select! {
+        biased;
+        opened = opening::open(arrival, &proxy, limit) => opened,
+        _ = drain.changed() => return,
+    };
+    let Some(opened) = opened else {
+        return;
+    };
+    let peer = opened.peer;
     let activity = Arc::new(Activity::default());
-    let ended = exchanges(stream, peer, &proxy, &activity, drain).await;
+    let ended = exchanges(opened, redirect, &proxy, &activity, drain).await;
     let reason = activity.cut_reason();
     if let Some(reason) = reason {
         proxy.metrics.client_connections_cut.count(reason);
@@ -54,17 +64,19 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, proxy: Arc<Proxy>
 }
 
 async fn exchanges(
-    stream: TcpStream,
-    peer: SocketAddr,
+    opened: Opened,
+    redirect: Option<u16>,
     proxy: &Arc<Proxy>,
     activity: &Arc<Activity>,
     mut drain: Drain,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let limits = || proxy.snapshot.load_full();
-    let mut io = ClientIo::new(stream, Arc::clone(activity), &limits().limits);
+    let mut io = ClientIo::new(opened.stream, Arc::clone(activity), &limits().limits);
     let client = Arc::new(Client {
-        ip: peer.ip().to_canonical(),
-        scheme: "http",
+        ip: opened.peer.ip().to_canonical(),
+        scheme: opened.secure.as_ref().map_or("http", |_| "https"),
+        secure: opened.secure,
+        redirect,
         activity: Arc::clone(activity),
     });
     let most = limits().limits.requests_per_connection;
@@ -86,7 +98,13 @@ async fn exchanges(
         spoken = io.spoken() => spoken?,
         _ = drain.changed() => return Ok(()),
     };
-    if spoken.is_none() {
+    // Whoever agrees on one and speaks the other is no client of ours.
+    let is_as_agreed = match opened.protocol {
+        Protocol::ByPreface => spoken.is_some(),
+        Protocol::H1 => spoken == Some(Spoken::Http1),
+        Protocol::H2 => spoken == Some(Spoken::Http2),
+    };
+    if !is_as_agreed {
         return Ok(());
     }
     if spoken == Some(Spoken::Http2) {

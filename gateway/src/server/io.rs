@@ -12,10 +12,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::frames::{Flood, Frames, PREFACE};
+use super::wire::Wire;
 use crate::config::ClientLimits;
 use crate::proxy::{Activity, Grace, Patience, Timer};
 
@@ -38,7 +38,7 @@ pub(super) enum Spoken {
 
 /// A client's stream with limits.
 pub(super) struct ClientIo {
-    stream: TcpStream,
+    stream: Wire,
     activity: Arc<Activity>,
     header_timeout: Duration,
     idle_timeout: Duration,
@@ -66,7 +66,7 @@ pub(super) struct ClientIo {
 }
 
 impl ClientIo {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, limits: &ClientLimits) -> Self {
+    pub(super) fn new(stream: Wire, activity: Arc<Activity>, limits: &ClientLimits) -> Self {
         Self {
             stream,
             activity,
@@ -251,6 +251,23 @@ impl ClientIo {
     }
 }
 
+impl ClientIo {
+    /// By TLS, what was written may still be here.
+    fn poll_flushed(
+        &mut self,
+        cx: &mut Context<'_>,
+        flushed: Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        if flushed.is_ready() {
+            self.reader.pause();
+            return flushed;
+        }
+        self.has_written_all = false;
+        let enough = self.reader.poll_enough(cx);
+        enough.map(|()| Err(self.cut("slow-read")))
+    }
+}
+
 impl Flood {
     /// The word for it, which is that of the limit.
     fn reason(self) -> &'static str {
@@ -319,10 +336,13 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // By TLS, what was written may wait here for a client that does not read.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_flushed(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.poll_flushed(cx, shut)
     }
 }

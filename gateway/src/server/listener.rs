@@ -2,16 +2,19 @@
 //! connections and no worker waits for another.
 //!
 //! Sockets are bound before a generation is swapped in, so that an address that can't be had refuses the reload; what
-//! did not change keeps its sockets.
+//! did not change keeps its sockets. What is done with their connections ([`Mode`]) is swapped with the generation.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
 use super::places::OnListener;
+use super::tls::Tls;
+use crate::config::Listener;
 
 /// Connections that the kernel holds for a worker that is busy.
 const BACKLOG: i32 = 1024;
@@ -25,6 +28,34 @@ pub struct BindError {
     source: std::io::Error,
 }
 
+/// What is done with the connections of a listener. It may change while the sockets stay.
+#[derive(Debug)]
+pub(super) struct Mode {
+    /// TLS, if it is spoken.
+    pub(super) tls: Option<Arc<Tls>>,
+    /// The port to which every request is redirected, by https.
+    pub(super) redirect: Option<u16>,
+    /// Whether connections begin with a PROXY protocol header.
+    pub(super) proxy_protocol: bool,
+}
+
+impl Mode {
+    /// As defined, taking over what did not change.
+    fn new(listener: &Listener, before: Option<&Self>) -> Result<Self, rustls::Error> {
+        let before = before.and_then(|before| before.tls.as_ref());
+        let tls = match (&listener.tls, before) {
+            (None, _) => None,
+            (Some(tls), Some(before)) if before.definition() == tls => Some(Arc::clone(before)),
+            (Some(tls), before) => Some(Arc::new(Tls::new(tls, before.map(Arc::as_ref))?)),
+        };
+        Ok(Self {
+            tls,
+            redirect: listener.redirect,
+            proxy_protocol: listener.proxy_protocol,
+        })
+    }
+}
+
 /// One address with a socket for each worker.
 #[derive(Debug)]
 pub struct Bound {
@@ -34,12 +65,25 @@ pub struct Bound {
     pub address: SocketAddr,
     /// Connections that are open here.
     pub(super) connections: OnListener,
+    mode: ArcSwap<Mode>,
     /// By worker; taken by it once.
     sockets: Vec<Mutex<Option<TcpListener>>>,
 }
 
+/// A listener that can be served, once it is [`Listeners::set`].
+#[derive(Debug)]
+pub struct Prepared {
+    bound: Arc<Bound>,
+    mode: Arc<Mode>,
+}
+
 impl Bound {
-    fn new(asked: SocketAddr, workers: usize, ours: &[Arc<Self>]) -> Result<Self, BindError> {
+    fn new(
+        asked: SocketAddr,
+        mode: Arc<Mode>,
+        workers: usize,
+        ours: &[Arc<Self>],
+    ) -> Result<Self, BindError> {
         let failed = |source| BindError {
             address: asked,
             source,
@@ -62,8 +106,14 @@ impl Bound {
             asked,
             address,
             connections: OnListener::default(),
+            mode: ArcSwap::new(mode),
             sockets,
         })
+    }
+
+    /// What is done with a connection that comes now.
+    pub(super) fn mode(&self) -> Arc<Mode> {
+        self.mode.load_full()
     }
 
     pub(super) fn take(&self, worker: usize) -> Option<TcpListener> {
@@ -111,24 +161,42 @@ impl Listeners {
         }
     }
 
-    /// Sockets for these addresses: those that are there already, and new ones.
+    /// Sockets for these listeners: those that are there already, and new ones.
     ///
     /// # Errors
-    /// An address can't be bound; everything stays as it was.
-    pub fn prepare(&self, addresses: &[SocketAddr]) -> Result<Vec<Arc<Bound>>, BindError> {
-        let bound = addresses.iter().map(|asked| {
-            let known = self.bound.iter().find(|bound| bound.asked == *asked);
-            known.map_or_else(
-                || Bound::new(*asked, self.workers, &self.bound).map(Arc::new),
-                |known| Ok(Arc::clone(known)),
-            )
-        });
-        bound.collect()
+    /// An address can't be bound, or TLS can't be had; everything stays as it was.
+    pub fn prepare(&self, listeners: &[Listener]) -> Result<Vec<Prepared>, BindError> {
+        listeners.iter().map(|it| self.prepare_one(it)).collect()
     }
 
-    /// From now on these are the ones.
-    pub fn set(&mut self, bound: Vec<Arc<Bound>>) {
-        self.bound = bound;
+    fn prepare_one(&self, listener: &Listener) -> Result<Prepared, BindError> {
+        let asked = listener.address;
+        let known = self.bound.iter().find(|bound| bound.asked == asked);
+        let before = known.map(|known| known.mode());
+        let mode = Mode::new(listener, before.as_deref()).map_err(|error| BindError {
+            address: asked,
+            source: std::io::Error::other(error),
+        })?;
+        let mode = Arc::new(mode);
+        let bound = match known {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Bound::new(
+                asked,
+                Arc::clone(&mode),
+                self.workers,
+                &self.bound,
+            )?),
+        };
+        Ok(Prepared { bound, mode })
+    }
+
+    /// From now on these are the ones. What is open stays as it is.
+    pub fn set(&mut self, prepared: Vec<Prepared>) {
+        let serve = |Prepared { bound, mode }| {
+            bound.mode.store(mode);
+            bound
+        };
+        self.bound = prepared.into_iter().map(serve).collect();
     }
 
     /// The ones that are served.
@@ -146,10 +214,14 @@ mod tests {
         "127.0.0.1:0".parse().unwrap()
     }
 
+    fn plain() -> Arc<Mode> {
+        Arc::new(Mode::new(&Listener::plain(any()), None).unwrap())
+    }
+
     #[test]
     fn an_address_that_somebody_else_serves_is_refused() {
         let other = TcpListener::bind(any()).unwrap();
-        let error = Bound::new(other.local_addr().unwrap(), 2, &[]).unwrap_err();
+        let error = Bound::new(other.local_addr().unwrap(), plain(), 2, &[]).unwrap_err();
         assert!(
             error
                 .to_string()
@@ -160,7 +232,7 @@ mod tests {
 
     #[test]
     fn every_worker_gets_one_socket_on_the_same_port() {
-        let bound = Bound::new(any(), 3, &[]).unwrap();
+        let bound = Bound::new(any(), plain(), 3, &[]).unwrap();
         let ports: Vec<_> = (0..3)
             .map(|worker| bound.take(worker).unwrap().local_addr().unwrap())
             .collect();
@@ -171,8 +243,16 @@ mod tests {
     #[test]
     fn what_is_served_already_keeps_its_sockets() {
         let mut listeners = Listeners::new(1);
-        listeners.set(listeners.prepare(&[any()]).unwrap());
-        let again = listeners.prepare(&[any()]).unwrap();
-        assert!(Arc::ptr_eq(&again[0], &listeners.bound()[0]));
+        let plain = Listener::plain(any());
+        listeners.set(listeners.prepare(&[plain.clone()]).unwrap());
+        let redirect = Listener {
+            redirect: Some(443),
+            ..plain
+        };
+        let again = listeners.prepare(&[redirect]).unwrap();
+        assert!(Arc::ptr_eq(&again[0].bound, &listeners.bound()[0]));
+        assert_eq!(listeners.bound()[0].mode().redirect, None);
+        listeners.set(again);
+        assert_eq!(listeners.bound()[0].mode().redirect, Some(443));
     }
 }

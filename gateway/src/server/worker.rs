@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
@@ -16,7 +16,8 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 
 use super::connection::{self, Drain};
 use super::listener::Bound;
-use super::places::{OnListener, Places};
+use super::opening::Arrival;
+use super::places::Places;
 use crate::observe::Metrics;
 use crate::observe::metrics::raise;
 use crate::proxy::{Ended, Proxy};
@@ -146,7 +147,7 @@ async fn run(
             {
                 let task = tokio::spawn(accept(
                     listener,
-                    Arc::clone(&bound.connections),
+                    Arc::clone(&bound),
                     Arc::clone(&shared),
                     when_draining.clone(),
                     Arc::clone(&open),
@@ -231,7 +232,7 @@ fn note(told: &Result<(), JoinError>, metrics: &Metrics) {
 
 async fn accept(
     listener: TcpListener,
-    on_listener: OnListener,
+    bound: Arc<Bound>,
     shared: Arc<Shared>,
     drain: Drain,
     open: Arc<Open>,
@@ -239,7 +240,12 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                admit(stream, peer, &on_listener, &shared, &open, drain.clone());
+                let arrival = Arrival {
+                    stream,
+                    peer,
+                    mode: bound.mode(),
+                };
+                admit(arrival, &bound, &shared, &open, drain.clone());
             }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
@@ -250,28 +256,26 @@ async fn accept(
     }
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
-    on_listener: &OnListener,
-    shared: &Arc<Shared>,
-    open: &Arc<Open>,
-    drain: Drain,
-) {
+fn admit(arrival: Arrival, bound: &Bound, shared: &Arc<Shared>, open: &Arc<Open>, drain: Drain) {
     let snapshot = shared.proxy.snapshot.load();
     let (limits, exempt) = (&snapshot.limits, &snapshot.trusted_proxies);
-    let place = shared.places.take(on_listener, peer.ip(), limits, exempt);
+    let client = arrival.peer.ip();
+    let place = shared
+        .places
+        .take(&bound.connections, client, limits, exempt);
     let place = match place {
         Ok(place) => place,
         Err(limit) => {
             shared.proxy.metrics.client_connections_refused.count(limit);
-            // As much as fits at once; who floods us is not waited for.
-            let _ = stream.try_write(TOO_MANY);
+            if arrival.mode.tls.is_none() {
+                // As much as fits at once; who floods us is not waited for.
+                let _ = arrival.stream.try_write(TOO_MANY);
+            }
             return;
         }
     };
     // Small responses must not wait for the client's acknowledgement of the last one.
-    let _ = stream.set_nodelay(true);
+    let _ = arrival.stream.set_nodelay(true);
     let proxy = Arc::clone(&shared.proxy);
     let registered = open.register();
     let number = registered.number;
@@ -279,7 +283,7 @@ fn admit(
         let _registered = registered;
         let _place = place;
         let _open = raise(&proxy.metrics.client_connections);
-        connection::serve(stream, peer, proxy.clone(), drain).await;
+        connection::serve(arrival, proxy.clone(), drain).await;
     });
     open.started(number, task.abort_handle());
 }

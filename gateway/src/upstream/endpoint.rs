@@ -64,7 +64,8 @@ impl Endpoint {
             Err(_) => Host::Name(origin.host.as_str().into()),
         };
         let tls = if origin.tls {
-            Some(Tls::new(&origin.host, trust()?)?)
+            let name = definition.tls.server_name.as_ref().unwrap_or(&origin.host);
+            Some(Tls::new(name, trust()?)?)
         } else {
             None
         };

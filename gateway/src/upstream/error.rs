@@ -18,6 +18,9 @@ pub enum UpstreamError {
     /// This machine's root certificates could not be read, or there are none.
     #[error("no root certificates to check https endpoints with: {0}")]
     NoRoots(String),
+    /// Our certificate for the endpoints can't be used.
+    #[error("TLS with https endpoints: {0}")]
+    Tls(rustls::Error),
     /// Certificates are issued for DNS names and addresses, and this is neither.
     #[error("'{0}' is not a name that a certificate can be checked against")]
     ServerName(String),

@@ -247,6 +247,7 @@ fn definition(origin: &Origin) -> config::Upstream {
         body_timeout: MAX_TIMEOUT,
         idle_connections: IDLE_CONNECTIONS,
         idle_timeout: IDLE_TIMEOUT,
+        tls: config::UpstreamTls::default(),
     }
 }
 

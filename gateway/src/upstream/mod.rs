@@ -59,10 +59,15 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// An endpoint speaks TLS, and this machine's root certificates can't be read or the host is not a name that a
-    /// certificate can be checked against.
+    /// An endpoint speaks TLS, and this machine's root certificates are needed and can't be read, or the host is not a name
+    /// that a certificate can be checked against.
     pub fn new(definition: &config::Upstream) -> Result<Self, UpstreamError> {
-        Self::build(definition, &Reach::Any, tls::native)
+        let is_tls = definition.endpoints.iter().any(|endpoint| endpoint.tls);
+        // Once for all endpoints, so that they share sessions.
+        let trust = is_tls.then(|| tls::of(&definition.tls)).transpose()?;
+        Self::build(definition, &Reach::Any, || {
+            trust.clone().map_or_else(tls::native, Ok)
+        })
     }
 
     /// What it was built from; the same definition means that it can be kept over a reload.

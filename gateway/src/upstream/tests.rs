@@ -123,6 +123,7 @@ fn definition(endpoints: impl Into<Vec<Origin>>) -> config::Upstream {
         body_timeout: SOON,
         idle_connections: 4,
         idle_timeout: SOON,
+        tls: config::UpstreamTls::default(),
     }
 }
 

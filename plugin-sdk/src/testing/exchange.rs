@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use super::message::{self, RequestData, ResponseData};
-use crate::{EditError, LocalResponse, LogEntry, PluginTime, Request, Response};
+use crate::{ClientCertificate, EditError, LocalResponse, LogEntry, PluginTime, Request, Response};
 
 /// One exchange in a test: a request from `192.0.2.1` to `http://gateway.example` on the route `route`, and a 200
 /// from the upstream, unless it is told otherwise.
@@ -61,6 +61,15 @@ impl Exchange {
     #[must_use]
     pub fn client_ip(mut self, client_ip: &str) -> Self {
         self.request_data().client_ip = client_ip.to_owned();
+        self
+    }
+
+    /// By https, from a client with this certificate.
+    #[must_use]
+    pub fn client_certificate(mut self, certificate: ClientCertificate) -> Self {
+        let request = self.request_data();
+        request.scheme = "https".to_owned();
+        request.client_certificate = Some(certificate);
         self
     }
 

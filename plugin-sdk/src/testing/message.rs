@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use super::fields::Fields;
 use crate::header::is_token;
-use crate::{ATTRIBUTE_BYTES_MAX, Edit, EditError, Header};
+use crate::{ATTRIBUTE_BYTES_MAX, ClientCertificate, Edit, EditError, Header};
 
 /// Bytes that a plugin may put aside for one exchange.
 const STATE_BYTES_MAX: usize = 64 << 10;
@@ -30,6 +30,7 @@ pub(super) struct RequestData {
     pub(super) original_path: String,
     pub(super) query: Option<String>,
     pub(super) client_ip: String,
+    pub(super) client_certificate: Option<ClientCertificate>,
     pub(super) route: String,
     pub(super) params: Vec<(String, String)>,
     pub(super) fields: Fields,
@@ -105,6 +106,10 @@ impl Request {
 
     pub(crate) fn client_ip(&self) -> String {
         self.0.borrow().client_ip.clone()
+    }
+
+    pub(crate) fn client_certificate(&self) -> Option<ClientCertificate> {
+        self.0.borrow().client_certificate.clone()
     }
 
     pub(crate) fn route(&self) -> String {

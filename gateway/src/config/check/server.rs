@@ -1,6 +1,4 @@
-//! `[server]`: listeners and workers; `limits` reads the table of limits in it.
-//!
-//! Whether an address can be bound is found out by binding it, not here.
+//! `[server]`: workers, and what is true of all listeners; `listeners` and `limits` read the tables in it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,9 +7,9 @@ use std::thread;
 use toml::de::DeValue;
 
 use super::super::read::{Item, Reader, Section};
-use super::super::{AccessLog, FieldNames, Invalid, PathNormalisation, Server, suggest};
+use super::super::{AccessLog, FieldNames, Invalid, Listener, PathNormalisation, Server, suggest};
 use super::plugins::Plugins;
-use super::{chain, limits};
+use super::{chain, limits, listeners};
 
 /// Threads beyond this are no use on any machine.
 const WORKERS_MAX: u32 = 1024;
@@ -26,8 +24,9 @@ pub(super) fn read(reader: &Reader<'_>, root: &mut Section<'_>, plugins: &Plugin
     let Some(mut section) = root.section("server") else {
         return server;
     };
-    if let Some(item) = section.take("listen") {
-        server.listen = listeners(&item);
+    let listen = section.take("listen");
+    if let Some(item) = &listen {
+        server.listen = listeners::read(item);
     }
     server.admin = section
         .take("admin")
@@ -48,6 +47,7 @@ pub(super) fn read(reader: &Reader<'_>, root: &mut Section<'_>, plugins: &Plugin
         .iter()
         .filter_map(|i| i.parsed(network, str::parse))
         .collect();
+    require_trust(listen.as_ref(), &server);
     let words = [
         ("repair", PathNormalisation::Repair),
         ("strict", PathNormalisation::Strict),
@@ -67,7 +67,7 @@ pub(super) fn read(reader: &Reader<'_>, root: &mut Section<'_>, plugins: &Plugin
 
 fn defaults(reader: &Reader<'_>) -> Server {
     Server {
-        listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+        listen: vec![Listener::plain(SocketAddr::from(([127, 0, 0, 1], 8080)))],
         admin: None,
         workers: thread::available_parallelism().map_or(1, |cores| cores.get()),
         plugins: Vec::new(),
@@ -93,27 +93,10 @@ fn default_cache_dir(reader: &Reader<'_>) -> Option<PathBuf> {
     Some(base?.join("gateway"))
 }
 
-fn listeners(item: &Item<'_>) -> Vec<SocketAddr> {
-    let what = "a list of addresses such as [\"127.0.0.1:8080\"]";
-    let items = item
-        .filled_list(what, "leave the key out for 127.0.0.1:8080")
-        .unwrap_or_default();
-    let mut listeners = Vec::new();
-    for item in items {
-        let Some(address) = item.parsed("an address such as \"127.0.0.1:8080\"", address) else {
-            continue;
-        };
-        if let Some(other) = listeners.iter().find(|other| overlap(**other, address)) {
-            item.problem(format!("is the same as, or part of, the listener {other}"));
-        }
-        listeners.push(address);
-    }
-    listeners
-}
-
-fn admin(item: &Item<'_>, listeners: &[SocketAddr]) -> Option<SocketAddr> {
-    let admin = item.parsed("an address such as \"127.0.0.1:9901\"", address)?;
-    if let Some(listener) = listeners.iter().find(|listener| overlap(**listener, admin)) {
+fn admin(item: &Item<'_>, listeners: &[Listener]) -> Option<SocketAddr> {
+    let admin = item.parsed("an address such as \"127.0.0.1:9901\"", listeners::parse)?;
+    let mut addresses = listeners.iter().map(|listener| listener.address);
+    if let Some(listener) = addresses.find(|address| listeners::overlap(*address, admin)) {
         item.problem(format!(
             "is the same as, or part of, the listener {listener} for clients"
         ));
@@ -121,21 +104,13 @@ fn admin(item: &Item<'_>, listeners: &[SocketAddr]) -> Option<SocketAddr> {
     Some(admin)
 }
 
-/// Whether two listeners would get the same connections. Port 0 is a new port each time.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let same_family = a.is_ipv4() == b.is_ipv4();
-    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || (same_family && any))
-}
-
-fn address(text: &str) -> Result<SocketAddr, Invalid> {
-    text.parse().map_err(|_| {
-        let problem = Invalid::new(format!("{text:?} is not an address with a port"));
-        match text.strip_prefix(':').or(text.strip_prefix("localhost:")) {
-            Some(port) => problem.hint(format!("did you mean \"127.0.0.1:{port}\"?")),
-            None => problem.hint("such as \"127.0.0.1:8080\", \"0.0.0.0:80\" or \"[::1]:8080\""),
-        }
-    })
+/// Whoever may say for whom a connection is must be known.
+fn require_trust(listen: Option<&Item<'_>>, server: &Server) {
+    let is_spoken = server.listen.iter().any(|listener| listener.proxy_protocol);
+    if let Some(item) = listen.filter(|_| is_spoken && server.trusted_proxies.is_empty()) {
+        let problem = Invalid::new("'proxy-protocol' is on, and nobody may speak it");
+        item.invalid(problem.hint("name the balancers in server.trusted-proxies"));
+    }
 }
 
 fn cache_dir(item: &Item<'_>) -> Option<PathBuf> {

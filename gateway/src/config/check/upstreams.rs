@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::read::Section;
-use super::super::{Place, Upstream};
-use super::{LONGEST, SHORTEST, check_name};
+use super::super::tls::UpstreamTls;
+use super::super::{Invalid, Origin, Place, Upstream};
+use super::{LONGEST, SHORTEST, check_name, tls};
 
 /// Idle connections per worker and endpoint that can be kept; each costs a file descriptor on both sides.
 const IDLE_CONNECTIONS_MAX: u32 = 10_000;
@@ -64,16 +65,30 @@ fn upstream(mut section: Section<'_>) -> Found {
     let body_timeout = time("body-timeout", 30);
     let idle_timeout = time("idle-timeout", 30);
     let idle_connections = section.count("idle-connections", 64, 0..=IDLE_CONNECTIONS_MAX);
+    let tls = tls(&mut section, endpoints.as_deref());
     section.finish();
     Found {
-        upstream: endpoints.map(|endpoints| Upstream {
+        upstream: endpoints.zip(tls).map(|(endpoints, tls)| Upstream {
             endpoints,
             connect_timeout,
             response_timeout,
             body_timeout,
             idle_connections,
             idle_timeout,
+            tls,
         }),
         place,
     }
+}
+
+/// `None` if there is a mistake in the table.
+fn tls(section: &mut Section<'_>, endpoints: Option<&[Origin]>) -> Option<UpstreamTls> {
+    let Some(item) = section.take("tls") else {
+        return Some(UpstreamTls::default());
+    };
+    if endpoints.is_some_and(|endpoints| endpoints.iter().all(|endpoint| !endpoint.tls)) {
+        let problem = Invalid::new("no endpoint speaks TLS");
+        item.invalid(problem.hint("write https:// in the endpoints that do"));
+    }
+    tls::of_upstream(item.section()?)
 }

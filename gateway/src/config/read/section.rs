@@ -82,10 +82,15 @@ impl<'a> Section<'a> {
     pub(in crate::config) fn required(&mut self, name: &'static str) -> Option<Item<'a>> {
         let found = self.take(name);
         if found.is_none() {
-            let error = ConfigError::at(&self.place(), format!("'{name}' is missing"));
-            self.reader.report(error, true);
+            self.missing(name);
         }
         found
+    }
+
+    /// Report that a key is not there.
+    pub(in crate::config) fn missing(&self, name: &str) {
+        let error = ConfigError::at(&self.place(), format!("'{name}' is missing"));
+        self.reader.report(error, true);
     }
 
     /// A table below this one, if written.

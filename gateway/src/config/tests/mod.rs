@@ -2,11 +2,13 @@
 //!
 //! One file for each part; here are a complete example and what the others share.
 
+mod listeners;
 mod plugins;
 mod report;
 mod routes;
 mod secrets;
 mod server;
+mod tls;
 
 use std::env::VarError;
 use std::fs;

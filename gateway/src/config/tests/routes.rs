@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::super::Upstream;
+use super::super::{Upstream, UpstreamTls};
 use super::*;
 
 #[test]
@@ -70,6 +70,7 @@ fn upstreams_have_defaults_and_every_key_is_read() {
             body_timeout: 30 * second,
             idle_connections: 64,
             idle_timeout: 30 * second,
+            tls: UpstreamTls::default(),
         })
     );
     assert_eq!(
@@ -81,6 +82,7 @@ fn upstreams_have_defaults_and_every_key_is_read() {
             body_timeout: 3 * second,
             idle_connections: 0,
             idle_timeout: 4 * second,
+            tls: UpstreamTls::default(),
         })
     );
 }

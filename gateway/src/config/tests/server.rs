@@ -1,9 +1,8 @@
 //! `[server]` and `[log]`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::{AccessLog, ClientLimits, FieldNames, LogFormat, PathNormalisation};
+use super::super::{AccessLog, ClientLimits, FieldNames, Listener, LogFormat, PathNormalisation};
 use super::*;
 
 #[test]
@@ -12,7 +11,7 @@ fn an_empty_file_is_all_defaults() {
     let server = &config.server;
     assert_eq!(
         server.listen,
-        ["127.0.0.1:8080".parse::<SocketAddr>().unwrap()]
+        [Listener::plain("127.0.0.1:8080".parse().unwrap())]
     );
     assert_eq!(server.admin, None);
     assert!(server.workers >= 1);
@@ -32,6 +31,7 @@ fn an_empty_file_is_all_defaults() {
             exempt_addresses: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
             requests_per_connection: None,
             requests_in_flight: 20_000,
+            handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
@@ -159,7 +159,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "listen = [8080]",
-        "listen[0]: expected an address such as \"127.0.0.1:8080\", found the integer 8080",
+        "listen[0]: expected an address such as \"127.0.0.1:8080\" or a table with 'address', found the integer 8080",
     ),
     ("listen = [\":8080\"]", "did you mean \"127.0.0.1:8080\"?"),
     (

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
-use super::super::bindings::{Edit, EditError, GuestHeader, Head, Header, names};
+use super::super::bindings::{Edit, EditError, GuestHeader, Head, Header, WireCertificate, names};
 use super::super::head::{self, Change, Field, MAX_HEADERS, RequestHead, ResponseHead};
 use super::super::instance::Side;
 use super::super::notes::Attribute;
@@ -76,6 +76,13 @@ fn link_request_reads(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<
         "[method]request.client-ip",
         |mut store: Ctx<'_>, (_,): (This,)| {
             Ok((enter(&mut store)?.request.facts.client_ip.to_string(),))
+        },
+    )?;
+    types.func_wrap(
+        "[method]request.client-certificate",
+        |mut store: Ctx<'_>, (_,): (This,)| {
+            let shown = &enter(&mut store)?.request.facts.client_certificate;
+            Ok((shown.as_deref().map(WireCertificate::from),))
         },
     )?;
     types.func_wrap(

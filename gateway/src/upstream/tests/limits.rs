@@ -14,7 +14,7 @@ async fn a_server_that_accepts_and_never_speaks_tls_runs_into_the_connect_timeou
             ..server.origin()
         }])
     };
-    let trust = || Ok(super::super::tls::trusting(rustls::RootCertStore::empty()));
+    let trust = || super::super::tls::trusting(rustls::RootCertStore::empty().into(), None);
     let upstream = Upstream::build(&silent, &super::super::Reach::Any, trust).unwrap();
     let ((result, trace), _peer) = join!(send(&upstream, get()), server.accept());
     assert!(
