@@ -222,15 +222,50 @@ fn the_memories_of_one_plugin_are_limited_together() {
     let module = "(module (memory 96))";
     let start = |instances: usize, limits: &str| {
         let setup = Setup::to(&up, "plugins = [\"crowd\"]");
-        let setup = setup.plugin("crowd", &crowded(module, instances), limits);
+        let setup = setup.plugin(
+            "crowd",
+            &crowded(module, instances),
+            &format!("limits = {{ {limits} }}"),
+        );
         setup.try_start()
     };
-    let gateway = start(2, "").expect("12 MiB are fine");
+    // Instances of a component with several memories are fewer.
+    let gateway = start(2, "instances = 300").expect("12 MiB are fine");
     expect::ok(&gateway.get("/"));
-    let error = start(3, "").err().expect("18 MiB are too many");
+    let error = start(3, "instances = 300")
+        .err()
+        .expect("18 MiB are too many");
     assert!(error.contains("limits.memory"), "{error}");
-    let gateway = start(3, "limits = { memory = \"32MiB\" }").expect("but for that limit");
+    let gateway = start(3, "instances = 300, memory = \"32MiB\"").expect("but for that limit");
     expect::ok(&gateway.get("/"));
+}
+
+#[test]
+fn the_more_memories_a_component_has_the_fewer_instances() {
+    let up = Upstream::echo();
+    let start = |memories: usize, limits: &str| {
+        let setup = Setup::to(&up, "plugins = [\"crowd\"]");
+        let component = crowded("(module (memory 1))", memories - 1);
+        let limits = format!("limits = {{ {limits} }}");
+        setup.plugin("crowd", &component, &limits).try_start()
+    };
+    for (memories, most) in [(2, 625), (3, 416), (4, 312)] {
+        let limit = |instances: usize| format!("instances = {instances}");
+        start(memories, &limit(most)).expect("there is room");
+        let error = start(memories, &limit(most + 1)).err().expect("no room");
+        assert!(
+            error.contains("plugins.crowd")
+                && error.contains(&format!("{memories} memories"))
+                && error.contains(&format!("to {most} or less")),
+            "{error}"
+        );
+    }
+    start(2, "").expect("the default is fine for two");
+    start(3, "").err().expect("and for no more");
+    // One memory: the quarter of all that any plugin may have.
+    start(1, "instances = 1250").expect("there is room");
+    let error = start(1, "instances = 1251").err().expect("no room");
+    assert!(error.contains("plugins.crowd.limits.instances"), "{error}");
 }
 
 #[test]
