@@ -110,6 +110,10 @@ impl Drop for StreamPlace {
 }
 
 /// What goes to the thread that drops instances.
+#[expect(
+    clippy::vec_box,
+    reason = "they come boxed, and moving them out would be work for the one who gives them away"
+)]
 pub(super) struct Grave(#[expect(dead_code, reason = "only its drop counts")] Vec<Box<Instance>>);
 
 /// How a pool stands, for the admin listener.
