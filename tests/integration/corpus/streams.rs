@@ -193,7 +193,7 @@ fn judge(corpus: &Corpus, frames: &mut Frames, shown: &str, fate: &Fate) {
         let (Fate::Forwarded(form) | Fate::Either(form)) = fate else {
             panic!("forwarded: {shown}\nas {seen:?}");
         };
-        assert_eq!(seen, [form.clone()], "{shown}");
+        assert_eq!(seen, std::slice::from_ref(form), "{shown}");
     } else {
         assert!(!matches!(fate, Fate::Forwarded(_)), "{answer:?}: {shown}");
         let is_refusal = !matches!(answer, Answer::Status(status) if !REFUSALS.contains(&status));
