@@ -1,6 +1,7 @@
 //! TLS with clients: protocols, certificates by name, sessions, versions, and what is no TLS (THREATS 33).
 
 use std::io::Read;
+use std::sync::{Mutex, mpsc};
 
 use gateway_tests::h2::block_on;
 use gateway_tests::tls::{Authority, Issued, TlsClient};
@@ -312,6 +313,48 @@ fn what_is_no_tls_at_all_is_closed_and_counted() {
     assert_eq!((ended.ok(), rest.len()), (Some(0), 0));
     eventually("both are counted", || {
         handshakes(&gateway, "protocol") == 1.0 && handshakes(&gateway, "closed") == 1.0
+    });
+}
+
+#[test]
+fn a_stop_ends_connections_by_tls_once_what_is_open_on_them_has_ended() {
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let up = Upstream::answering(move |seen| {
+        if seen.target() == "/slow" {
+            let _ = wait.lock().expect("nobody panics").recv();
+        }
+        Reply::new(200, "done")
+    });
+    let (gateway, authority) = serving(&up, "");
+    let client = TlsClient::trusting(&authority);
+    block_on(async {
+        let mut slow = Vec::new();
+        for offer in ["h2", "http/1.1"] {
+            let client = client.offering(&[offer]);
+            let connect = || client.connect(gateway.address(), "gateway.test");
+            let mut idle = connect().await.expect("a handshake");
+            let answer = idle.get("gateway.test", "/").await;
+            assert_eq!(answer.expect("a response").0.status, 200);
+            let mut busy = connect().await.expect("a handshake");
+            let asked = tokio::spawn(async move { busy.get("gateway.test", "/slow").await });
+            slow.push((idle, asked));
+        }
+        while up.count() < 4 {
+            tokio::task::yield_now().await;
+        }
+        let stopping = tokio::task::spawn_blocking(move || gateway.stop());
+        for (idle, _) in &mut slow {
+            while idle.is_open().await {
+                tokio::task::yield_now().await;
+            }
+        }
+        for (_, asked) in slow {
+            go_on.send(()).expect("the upstream waits");
+            let answer = asked.await.expect("no panic");
+            assert_eq!(answer.expect("a response").1, "done");
+        }
+        stopping.await.expect("it has stopped");
     });
 }
 

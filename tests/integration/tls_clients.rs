@@ -240,3 +240,39 @@ fn two_gateways_know_each_other_by_their_certificates() {
     let refused = outer.send(&get("/nobody"));
     assert_eq!(refused.status, 502, "{}", refused.text());
 }
+
+#[test]
+fn a_session_of_one_listener_is_none_of_another() {
+    let up = Upstream::echo();
+    let authority = Authority::new("authority");
+    let (open, closed) = (
+        pair("a"),
+        format!("{}, client-ca = \"./ca.pem\"", pair("a")),
+    );
+    let setup = Setup::to(&up, "").server(&format!(
+        "listen = [{{ address = \"127.0.0.1:0\", tls = {{ {open} }} }}, \
+         {{ address = \"127.0.0.1:0\", tls = {{ {closed} }} }}, \
+         {{ address = \"127.0.0.1:0\", tls = {{ {open} }} }}]"
+    ));
+    authority.issue(&["gateway.test"]).write(&setup, "a");
+    setup.write_file("ca.pem", authority.pem().as_bytes());
+    let gateway = setup.start();
+    let known = TlsClient::trusting(&authority);
+    block_on(async {
+        for client in [known.clone(), known.tls12()] {
+            let connected = client.connect(gateway.listener(0), "gateway.test").await;
+            let mut connection = connected.expect("let in");
+            let answer = connection.get("gateway.test", "/").await;
+            assert_eq!(answer.expect("a response").0.status, 200);
+            let again = client.connect(gateway.listener(0), "gateway.test").await;
+            assert!(again.expect("let in").is_resumed);
+            let other = client.connect(gateway.listener(2), "gateway.test").await;
+            assert!(!other.expect("let in").is_resumed);
+            let refused = match client.connect(gateway.listener(1), "gateway.test").await {
+                Ok(mut connection) => connection.get("gateway.test", "/").await.is_err(),
+                Err(_) => true,
+            };
+            assert!(refused, "a ticket is no certificate");
+        }
+    });
+}
