@@ -244,7 +244,7 @@ mod tests {
     fn what_is_served_already_keeps_its_sockets() {
         let mut listeners = Listeners::new(1);
         let plain = Listener::plain(any());
-        listeners.set(listeners.prepare(&[plain.clone()]).unwrap());
+        listeners.set(listeners.prepare(std::slice::from_ref(&plain)).unwrap());
         let redirect = Listener {
             redirect: Some(443),
             ..plain

@@ -73,6 +73,97 @@ fn a_listener_may_have_several_certificates_and_ask_for_clients() {
     }
 }
 
+/// Files of a certificate and a key, and what is said of them.
+const WRONG_FILES: &[(&str, &str, &str)] = &[
+    (
+        "./no.pem",
+        "./a.key",
+        ":4: server.listen[0].tls.certificate: the file \"./no.pem\" does not exist",
+    ),
+    (
+        "./a.pem",
+        "./no.key",
+        ":5: server.listen[0].tls.key: the file \"./no.key\" does not exist",
+    ),
+    (
+        "./none.pem",
+        "./a.key",
+        "certificate: the file holds no certificate; PEM, with",
+    ),
+    (
+        "./a.key",
+        "./a.key",
+        "certificate: the file holds no certificate",
+    ),
+    (
+        "./broken.pem",
+        "./a.key",
+        "certificate: the file is not PEM as it should be",
+    ),
+    (
+        "./junk.pem",
+        "./a.key",
+        "certificate: the first certificate can't be parsed",
+    ),
+    (
+        "./large.pem",
+        "./a.key",
+        "certificate: the file \"./large.pem\" is larger than 1 MiB",
+    ),
+    ("./a.pem", "./a.pem", "key: the file holds no private key"),
+    (
+        "./a.pem",
+        "./locked.key",
+        "key: the key is encrypted, and nobody is there to ask for the words; decrypt it",
+    ),
+    (
+        "./a.pem",
+        "./odd.key",
+        "key: the key is of a kind that can't be used; RSA",
+    ),
+    (
+        "./a.pem",
+        "./b.key",
+        ":5: server.listen[0].tls.key: is not the key of the certificate in \"./a.pem\"",
+    ),
+];
+
+/// Keys of the table `tls`, and what is said of them.
+const WRONG_KEYS: &[(&str, &str)] = &[
+    (
+        "certificate = \"./a.pem\"",
+        "'certificate' and 'key' belong together; write both",
+    ),
+    (
+        "key = \"./a.key\"",
+        "'certificate' and 'key' belong together",
+    ),
+    (
+        "certificates = []",
+        "certificates: the list is empty; the first is the default",
+    ),
+    (
+        "certificates = [{ certificate = \"./a.pem\" }]",
+        "certificates[0]: 'key' is missing",
+    ),
+    (
+        "certificate = \"./a.pem\"\nkey = \"./a.key\"\nclient-certificate = \"optional\"",
+        "client-certificate: says nothing without 'client-ca'",
+    ),
+    (
+        "certificate = \"./a.pem\"\nkey = \"./a.key\"\nclient-ca = \"./none.pem\"",
+        "client-ca: the file holds no certificate",
+    ),
+    (
+        "certificate = \"./a.pem\"\nkey = \"./a.key\"\nclient-ca = \"./junk.pem\"",
+        "client-ca: certificate 1 of the file can't be used as an authority",
+    ),
+    (
+        "certificate = \"./a.pem\"\nkey = \"./a.key\"\nmin-version = \"1.1\"",
+        "min-version: expected \"1.2\" or \"1.3\", found the string \"1.1\"",
+    ),
+];
+
 #[test]
 fn every_wrong_file_is_named_with_its_line_and_key() {
     let (folder, file) = folder(&["a", "b"]);
@@ -94,59 +185,7 @@ fn every_wrong_file_is_named_with_its_line_and_key() {
         "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
     );
     folder.write("large.pem", vec![b'\n'; (1 << 20) + 1]);
-    for (certificate, key, problem) in [
-        (
-            "./no.pem",
-            "./a.key",
-            ":4: server.listen[0].tls.certificate: the file \"./no.pem\" does not exist",
-        ),
-        (
-            "./a.pem",
-            "./no.key",
-            ":5: server.listen[0].tls.key: the file \"./no.key\" does not exist",
-        ),
-        (
-            "./none.pem",
-            "./a.key",
-            "certificate: the file holds no certificate; PEM, with",
-        ),
-        (
-            "./a.key",
-            "./a.key",
-            "certificate: the file holds no certificate",
-        ),
-        (
-            "./broken.pem",
-            "./a.key",
-            "certificate: the file is not PEM as it should be",
-        ),
-        (
-            "./junk.pem",
-            "./a.key",
-            "certificate: the first certificate can't be parsed",
-        ),
-        (
-            "./large.pem",
-            "./a.key",
-            "certificate: the file \"./large.pem\" is larger than 1 MiB",
-        ),
-        ("./a.pem", "./a.pem", "key: the file holds no private key"),
-        (
-            "./a.pem",
-            "./locked.key",
-            "key: the key is encrypted, and nobody is there to ask for the words; decrypt it",
-        ),
-        (
-            "./a.pem",
-            "./odd.key",
-            "key: the key is of a kind that can't be used; RSA",
-        ),
-        (
-            "./a.pem",
-            "./b.key",
-            ":5: server.listen[0].tls.key: is not the key of the certificate in \"./a.pem\"",
-        ),
-    ] {
+    for (certificate, key, problem) in WRONG_FILES {
         let lines = format!("certificate = {certificate:?}\nkey = {key:?}\n");
         let said = tls_problem(&file, &lines);
         assert!(
@@ -154,40 +193,7 @@ fn every_wrong_file_is_named_with_its_line_and_key() {
             "{lines}{said}"
         );
     }
-    for (lines, problem) in [
-        (
-            "certificate = \"./a.pem\"",
-            "'certificate' and 'key' belong together; write both",
-        ),
-        (
-            "key = \"./a.key\"",
-            "'certificate' and 'key' belong together",
-        ),
-        (
-            "certificates = []",
-            "certificates: the list is empty; the first is the default",
-        ),
-        (
-            "certificates = [{ certificate = \"./a.pem\" }]",
-            "certificates[0]: 'key' is missing",
-        ),
-        (
-            "certificate = \"./a.pem\"\nkey = \"./a.key\"\nclient-certificate = \"optional\"",
-            "client-certificate: says nothing without 'client-ca'",
-        ),
-        (
-            "certificate = \"./a.pem\"\nkey = \"./a.key\"\nclient-ca = \"./none.pem\"",
-            "client-ca: the file holds no certificate",
-        ),
-        (
-            "certificate = \"./a.pem\"\nkey = \"./a.key\"\nclient-ca = \"./junk.pem\"",
-            "client-ca: certificate 1 of the file can't be used as an authority",
-        ),
-        (
-            "certificate = \"./a.pem\"\nkey = \"./a.key\"\nmin-version = \"1.1\"",
-            "min-version: expected \"1.2\" or \"1.3\", found the string \"1.1\"",
-        ),
-    ] {
+    for (lines, problem) in WRONG_KEYS {
         let said = tls_problem(&file, lines);
         assert!(said.contains(problem), "{lines}\n{said}");
     }
