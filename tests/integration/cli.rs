@@ -167,7 +167,8 @@ fn a_run_that_cannot_start_exits_with_1_and_says_why() {
 #[test]
 fn as_many_files_may_be_open_as_the_system_allows() {
     let up = Upstream::echo();
-    let config = file(&Setup::to(&up, ""));
+    let setup = Setup::to(&up, "");
+    let config = file(&setup);
     let low = "ulimit -Sn 64 && exec \"$0\" run \"$1\"";
     let gateway = Process::start("sh", &["-c", low, PROGRAM, &config]);
     eventually("it serves", || gateway.output().contains(" started"));
