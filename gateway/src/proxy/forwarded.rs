@@ -81,10 +81,14 @@ pub(super) fn set(headers: &mut HeaderMap, sender: Sender<'_>, trusted: &[Networ
 fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let values: Vec<&HeaderValue> = headers.get_all(X_FORWARDED_FOR).iter().collect();
     values.into_iter().rev().flat_map(|value| {
-        let text = value.to_str().unwrap_or_default();
-        text.rsplit(',')
-            .map(|hop| address(hop.trim()))
-            .collect::<Vec<_>>()
+        // Hop by hop: what a client wrote first must not hide what a proxy has added.
+        let hops = value.as_bytes().rsplit(|byte| *byte == b',');
+        hops.map(|hop| {
+            std::str::from_utf8(hop)
+                .ok()
+                .and_then(|hop| address(hop.trim()))
+        })
+        .collect::<Vec<_>>()
     })
 }
 
@@ -155,6 +159,17 @@ mod tests {
         assert_eq!(
             client_ip(&headers, ip("192.0.2.9"), &[network("10.0.0.0/8")]),
             ip("192.0.2.9")
+        );
+    }
+
+    #[test]
+    fn what_a_client_wrote_hides_nothing_that_a_proxy_has_added() {
+        let value = HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR, value);
+        assert_eq!(
+            client_ip(&headers, ip("10.0.0.1"), &[network("10.0.0.0/8")]),
+            ip("203.0.113.9")
         );
     }
 
