@@ -63,6 +63,35 @@ fn the_client_is_whom_the_header_names() {
 }
 
 #[test]
+fn each_client_that_a_balancer_names_has_its_own_places() {
+    let gateway = behind("127.0.0.0/8", "connections-per-address = 1");
+    let from = |header: &[u8]| {
+        let mut client = gateway.client();
+        client.send(header);
+        client
+    };
+    let mut first = from(V1);
+    assert_eq!(client_ip(&mut first), "192.0.2.7");
+    let told = from(V1).response();
+    assert_eq!(
+        (told.status, &*told.reason()),
+        (503, "too-many-connections")
+    );
+    let labels = [("limit", "connections-per-address")];
+    let refused = || {
+        let refused = "gateway_client_connections_refused_total";
+        gateway.metrics().get(refused, &labels)
+    };
+    assert_eq!(refused(), 1.0);
+    assert_eq!(client_ip(&mut from(V2)), "192.0.2.8", "it is another one");
+    drop(first);
+    eventually("the place is given back", || {
+        let mut again = from(V1);
+        again.try_send(get("/").bytes()).is_ok() && again.try_response_to("GET").is_some()
+    });
+}
+
+#[test]
 fn the_upstream_and_the_log_hear_of_the_client_and_its_own_words_do_not_count() {
     let up = Upstream::echo();
     let gateway = Setup::to(&up, "plugins = [\"log\"]")

@@ -14,7 +14,6 @@ pub struct Activity {
     is_over: AtomicBool,
     may_rest: AtomicBool,
     cut: OnceLock<&'static str>,
-    tunnel: AtomicBool,
 }
 
 /// One exchange on a connection, counted until dropped.
@@ -74,17 +73,6 @@ impl Activity {
     #[must_use]
     pub fn cut_reason(&self) -> Option<&'static str> {
         self.cut.get().copied()
-    }
-
-    /// Whether the connection has become a tunnel, whose bytes are no HTTP.
-    #[must_use]
-    pub fn is_tunnel(&self) -> bool {
-        self.tunnel.load(Ordering::Relaxed)
-    }
-
-    /// The connection becomes a tunnel with the response that is sent now (101, RFC 9110 7.8).
-    pub fn set_tunnel(&self) {
-        self.tunnel.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Busy {

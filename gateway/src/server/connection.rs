@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
 use super::io::{ClientIo, Spoken};
-use super::opening::{self, Arrival, Opened, Protocol};
+use super::opening::{self, Arrival};
 use super::panic::Caught;
 use super::stream::Streams;
 use super::strict::Strict;
@@ -39,106 +39,124 @@ const HEADERS_ON_STACK: usize = 100;
 /// Told when connections should end, once what is open on them has.
 pub(super) type Drain = watch::Receiver<()>;
 
+/// How serving a connection ended.
+type Served = Result<(), Box<dyn Error + Send + Sync>>;
+
 /// Serve until the client or we have had enough.
 pub(super) async fn serve(arrival: Arrival, proxy: Arc<Proxy>, mut drain: Drain) {
-    let limit = proxy.snapshot.load().limits.handshake_timeout;
     let redirect = arrival.mode.redirect;
     let opened = tokio::select! {
         biased;
-        opened = opening::open(arrival, &proxy, limit) => opened,
+        opened = opening::open(arrival, &proxy) => opened,
         _ = drain.changed() => return,
     };
     let Some(opened) = opened else {
         return;
     };
+    let _place = opened.place;
     let peer = opened.peer;
     let activity = Arc::new(Activity::default());
-    let ended = exchanges(opened, redirect, &proxy, &activity, drain).await;
-    let reason = activity.cut_reason();
+    let limits = proxy.snapshot.load_full();
+    let io = ClientIo::new(opened.wire, Arc::clone(&activity), &limits.limits);
+    let client = Client {
+        ip: peer.ip().to_canonical(),
+        scheme: opened.secure.as_ref().map_or("http", |_| "https"),
+        secure: opened.secure,
+        redirect,
+        activity,
+    };
+    let server = Server {
+        most: limits.limits.requests_per_connection,
+        proxy,
+        client: Arc::new(client),
+    };
+    let ended = server.exchanges(io, opened.agreed, drain).await;
+    let reason = server.client.activity.cut_reason();
     if let Some(reason) = reason {
-        proxy.metrics.client_connections_cut.count(reason);
+        server.proxy.metrics.client_connections_cut.count(reason);
     }
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, reason, "client connection ended");
     }
 }
 
-async fn exchanges(
-    opened: Opened,
-    redirect: Option<u16>,
-    proxy: &Arc<Proxy>,
-    activity: &Arc<Activity>,
-    mut drain: Drain,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let limits = || proxy.snapshot.load_full();
-    let mut io = ClientIo::new(opened.stream, Arc::clone(activity), &limits().limits);
-    let client = Arc::new(Client {
-        ip: opened.peer.ip().to_canonical(),
-        scheme: opened.secure.as_ref().map_or("http", |_| "https"),
-        secure: opened.secure,
-        redirect,
-        activity: Arc::clone(activity),
-    });
-    let most = limits().limits.requests_per_connection;
-    let proxy = Arc::clone(proxy);
-    let shared = Arc::clone(&proxy);
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let (proxy, client) = (Arc::clone(&shared), Arc::clone(&client));
-        async move {
-            let handled = Caught::new(handle(&proxy, &client, request.map(Body::incoming)));
-            let mut response = handled.response(&proxy.metrics).await;
-            if most.is_some_and(|most| client.activity.begun() >= most) {
-                last(&mut response, &client.activity);
-            }
-            Ok::<_, Infallible>(response)
+/// What serves the requests of one connection.
+#[derive(Clone)]
+struct Server {
+    proxy: Arc<Proxy>,
+    client: Arc<Client>,
+    /// Requests that it may have.
+    most: Option<u32>,
+}
+
+impl Server {
+    async fn exchanges(
+        &self,
+        mut io: ClientIo,
+        agreed: Option<Spoken>,
+        mut drain: Drain,
+    ) -> Served {
+        let spoken = tokio::select! {
+            biased;
+            spoken = io.spoken() => spoken?,
+            _ = drain.changed() => return Ok(()),
+        };
+        match spoken {
+            // Whoever agrees on one and speaks the other is no client of ours.
+            Some(spoken) if agreed.is_some_and(|agreed| agreed != spoken) => Ok(()),
+            Some(Spoken::Http1) => self.http1(io, drain).await,
+            Some(Spoken::Http2) => self.http2(io, drain).await,
+            None => Ok(()),
         }
-    });
-    let spoken = tokio::select! {
-        biased;
-        spoken = io.spoken() => spoken?,
-        _ = drain.changed() => return Ok(()),
-    };
-    // Whoever agrees on one and speaks the other is no client of ours.
-    let is_as_agreed = match opened.protocol {
-        Protocol::ByPreface => spoken.is_some(),
-        Protocol::H1 => spoken == Some(Spoken::Http1),
-        Protocol::H2 => spoken == Some(Spoken::Http2),
-    };
-    if !is_as_agreed {
-        return Ok(());
     }
-    if spoken == Some(Spoken::Http2) {
-        let builder = http2(&limits().limits);
+
+    async fn http2(&self, io: ClientIo, mut drain: Drain) -> Served {
+        let builder = http2(&self.proxy.snapshot.load().limits);
+        let service = service_fn(|request| self.clone().answer(request));
         let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
         let end = http2::Connection::graceful_shutdown;
+        let ended = drive(&mut connection, end, &self.client.activity, &mut drain).await;
         // It takes no rest.
-        return drive(&mut connection, end, activity, &mut drain)
-            .await
-            .unwrap_or(Ok(()));
+        ended.unwrap_or(Ok(()))
     }
-    let mut io = Strict::new(io, Arc::clone(activity));
-    loop {
-        let builder = http1(&limits().limits);
-        let connection = builder.serve_connection(TokioIo::new(io), service.clone());
-        let mut connection = Box::pin(connection.with_upgrades());
-        let end = http1::UpgradeableConnection::graceful_shutdown;
-        if let Some(ended) = drive(&mut connection, end, activity, &mut drain).await {
-            return ended;
+
+    async fn http1(&self, io: ClientIo, mut drain: Drain) -> Served {
+        let mut io = Strict::new(io);
+        loop {
+            let builder = http1(&self.proxy.snapshot.load().limits);
+            let service = service_fn(|request| self.clone().answer(request));
+            let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
+            let end = http1::Connection::graceful_shutdown;
+            let ended = drive(&mut connection, end, &self.client.activity, &mut drain).await;
+            if let Some(ended) = ended {
+                return ended;
+            }
+            let parts = Pin::into_inner(connection).into_parts();
+            io = parts.io.into_inner();
+            io.repeat(&parts.read_buf);
+            let is_in_head = !parts.read_buf.is_empty();
+            let has_more = tokio::select! {
+                biased;
+                has_more = io.stream().more(is_in_head) => has_more?,
+                _ = drain.changed() => false,
+            };
+            if !has_more {
+                return Ok(());
+            }
         }
-        let Some(parts) = Pin::into_inner(connection).into_parts() else {
-            return Ok(());
-        };
-        io = parts.io.into_inner();
-        io.repeat(&parts.read_buf);
-        let is_in_head = !parts.read_buf.is_empty();
-        let has_more = tokio::select! {
-            biased;
-            has_more = io.stream().more(is_in_head) => has_more?,
-            _ = drain.changed() => false,
-        };
-        if !has_more {
-            return Ok(());
+    }
+
+    async fn answer(
+        self,
+        request: hyper::Request<hyper::body::Incoming>,
+    ) -> Result<http::Response<Body>, Infallible> {
+        let handled = handle(&self.proxy, &self.client, request.map(Body::incoming));
+        let mut response = Caught::new(handled).response(&self.proxy.metrics).await;
+        let activity = &self.client.activity;
+        if self.most.is_some_and(|most| activity.begun() >= most) {
+            last(&mut response, activity);
         }
+        Ok(response)
     }
 }
 
@@ -148,7 +166,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     end: fn(Pin<&mut C>),
     activity: &Activity,
     drain: &mut Drain,
-) -> Option<Result<(), Box<dyn Error + Send + Sync>>> {
+) -> Option<Served> {
     let mut drain = pin!(drain.changed());
     let mut is_ending = false;
     poll_fn(|cx| {

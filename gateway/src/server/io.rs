@@ -249,9 +249,7 @@ impl ClientIo {
             }
         }
     }
-}
 
-impl ClientIo {
     /// By TLS, what was written may still be here.
     fn poll_flushed(
         &mut self,

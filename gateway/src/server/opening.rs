@@ -16,7 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::io::Spoken;
 use super::listener::Mode;
+use super::places::{Place, TOO_MANY};
 use super::proxy_protocol::{self, HeaderError};
 use super::tls::{H2, HTTP_1_1, Tls};
 use super::wire::Wire;
@@ -37,26 +39,18 @@ pub(super) struct Arrival {
     pub(super) peer: SocketAddr,
     /// What its listener does with connections.
     pub(super) mode: Arc<Mode>,
+    pub(super) place: Place,
 }
 
 /// A connection that can carry requests.
 pub(super) struct Opened {
-    pub(super) stream: Wire,
+    pub(super) wire: Wire,
     /// The client: who connected, or for whom it did.
     pub(super) peer: SocketAddr,
     pub(super) secure: Option<Arc<Secure>>,
-    pub(super) protocol: Protocol,
-}
-
-/// How the version of HTTP is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    /// From the first bytes.
-    ByPreface,
-    /// It was agreed on.
-    H1,
-    /// It was agreed on.
-    H2,
+    /// What will be spoken, if that was agreed on by ALPN.
+    pub(super) agreed: Option<Spoken>,
+    pub(super) place: Place,
 }
 
 /// Why a handshake led to nothing.
@@ -88,35 +82,46 @@ impl HandshakeError {
 }
 
 /// Make a connection ready for requests; `None` if that did not come about, which was counted then.
-pub(super) async fn open(arrival: Arrival, proxy: &Proxy, limit: Duration) -> Option<Opened> {
+pub(super) async fn open(arrival: Arrival, proxy: &Proxy) -> Option<Opened> {
     if arrival.mode.tls.is_none() && !arrival.mode.proxy_protocol {
         return Some(Opened {
-            stream: Wire::Plain(arrival.stream),
+            wire: Wire::Plain(arrival.stream),
             peer: arrival.peer,
             secure: None,
-            protocol: Protocol::ByPreface,
+            agreed: None,
+            place: arrival.place,
         });
     }
     // Boxed, so that plain connections don't carry the room for it.
-    Box::pin(open_slowly(arrival, proxy, limit)).await
+    Box::pin(open_slowly(arrival, proxy)).await
 }
 
-async fn open_slowly(arrival: Arrival, proxy: &Proxy, limit: Duration) -> Option<Opened> {
+async fn open_slowly(arrival: Arrival, proxy: &Proxy) -> Option<Opened> {
     let Arrival {
         mut stream,
         mut peer,
         mode,
+        mut place,
     } = arrival;
+    let limit = proxy.snapshot.load().limits.handshake_timeout;
     let deadline = Instant::now() + limit;
     if mode.proxy_protocol {
         peer = source(&mut stream, peer, proxy, deadline).await?;
+        let Some(of_client) = of_client(place, peer, proxy) else {
+            if mode.tls.is_none() {
+                let _ = stream.try_write(TOO_MANY);
+            }
+            return None;
+        };
+        place = of_client;
     }
     let Some(tls) = &mode.tls else {
         return Some(Opened {
-            stream: Wire::Plain(stream),
+            wire: Wire::Plain(stream),
             peer,
             secure: None,
-            protocol: Protocol::ByPreface,
+            agreed: None,
+            place,
         });
     };
     let shaken = timeout_at(deadline, handshake(stream, tls)).await;
@@ -124,16 +129,17 @@ async fn open_slowly(arrival: Arrival, proxy: &Proxy, limit: Duration) -> Option
     match shaken {
         Ok((stream, secure)) => {
             proxy.metrics.handshakes.count("ok");
-            let protocol = match stream.get_ref().1.alpn_protocol() {
-                Some(H2) => Protocol::H2,
-                Some(HTTP_1_1) => Protocol::H1,
-                _ => Protocol::ByPreface,
+            let agreed = match stream.get_ref().1.alpn_protocol() {
+                Some(H2) => Some(Spoken::Http2),
+                Some(HTTP_1_1) => Some(Spoken::Http1),
+                _ => None,
             };
             Some(Opened {
-                stream: Wire::Tls(Box::new(stream)),
+                wire: Wire::Tls(Box::new(stream)),
                 peer,
                 secure: Some(Arc::new(secure)),
-                protocol,
+                agreed,
+                place,
             })
         }
         Err(error) => {
@@ -169,6 +175,17 @@ async fn source(
     proxy.metrics.proxy_headers_refused.count(reason);
     tracing::debug!(%peer, error, "connection refused");
     None
+}
+
+/// The place of whom the connection is for: the peer's own said nothing of that client.
+fn of_client(place: Place, client: SocketAddr, proxy: &Proxy) -> Option<Place> {
+    let snapshot = proxy.snapshot.load();
+    let (limits, exempt) = (&snapshot.limits, &snapshot.trusted_proxies);
+    let refused = |limit| proxy.metrics.client_connections_refused.count(limit);
+    place
+        .of_client(client.ip(), limits, exempt)
+        .map_err(refused)
+        .ok()
 }
 
 async fn handshake(

@@ -22,6 +22,9 @@ pub(super) struct Places {
     addresses: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
 }
 
+/// What a connection beyond the limit is told.
+pub(super) const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 34\r\nretry-after: 1\r\nconnection: close\r\n\r\n{\"error\": \"too-many-connections\"}\n";
+
 /// A listener's own count.
 pub(super) type OnListener = Arc<AtomicUsize>;
 
@@ -47,22 +50,29 @@ impl Places {
         if on_listener.before >= listener_limit {
             return Err("connections-per-listener");
         }
-        let client = client.to_canonical();
-        let is_exempt = |networks: &[Network]| networks.iter().any(|one| one.contains(client));
-        let of_address = if is_exempt(&limits.exempt_addresses) || is_exempt(exempt) {
-            None
-        } else {
-            let limit = limits.connections_per_address;
-            Some(
-                self.of_address(client, limit)
-                    .ok_or("connections-per-address")?,
-            )
-        };
+        let of_address = self.of_client(client, limits, exempt)?;
         Ok(Place {
+            places: Arc::clone(self),
             _open: open,
             _on_listener: on_listener,
             _of_address: of_address,
         })
+    }
+
+    /// `None`: the client is not limited by its address.
+    fn of_client(
+        self: &Arc<Self>,
+        client: IpAddr,
+        limits: &ClientLimits,
+        exempt: &[Network],
+    ) -> Result<Option<OfAddress>, Refused> {
+        let client = client.to_canonical();
+        let is_exempt = |networks: &[Network]| networks.iter().any(|one| one.contains(client));
+        if is_exempt(&limits.exempt_addresses) || is_exempt(exempt) {
+            return Ok(None);
+        }
+        let of_address = self.of_address(client, limits.connections_per_address);
+        of_address.ok_or("connections-per-address").map(Some)
     }
 
     fn of_address(self: &Arc<Self>, client: IpAddr, limit: usize) -> Option<OfAddress> {
@@ -92,9 +102,26 @@ impl Places {
 /// A connection's places, given back on drop.
 #[derive(Debug)]
 pub(super) struct Place {
+    places: Arc<Places>,
     _open: Counted<Places>,
     _on_listener: Counted<AtomicUsize>,
     _of_address: Option<OfAddress>,
+}
+
+impl Place {
+    /// The same for whom the peer speaks, as it has said in the meantime.
+    pub(super) fn of_client(
+        self,
+        client: IpAddr,
+        limits: &ClientLimits,
+        exempt: &[Network],
+    ) -> Result<Self, Refused> {
+        let of_address = self.places.of_client(client, limits, exempt)?;
+        Ok(Self {
+            _of_address: of_address,
+            ..self
+        })
+    }
 }
 
 /// One more, for as long as this lives.
@@ -205,6 +232,22 @@ mod tests {
         assert_eq!(take(&other, 12).unwrap_err(), "connections");
         drop(held);
         assert!(take(&other, 12).is_ok());
+    }
+
+    #[test]
+    fn whom_a_trusted_peer_speaks_for_has_its_own_places() {
+        let (places, listener) = (Arc::<Places>::default(), OnListener::default());
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        let take = || {
+            let place = places.take(&listener, ip("10.1.2.3"), &limits(), &proxies)?;
+            place.of_client(ip("192.0.2.1"), &limits(), &proxies)
+        };
+        let held = [take().unwrap(), take().unwrap()];
+        assert_eq!(take().unwrap_err(), "connections-per-address");
+        assert_eq!(listener.load(Ordering::Relaxed), 2);
+        drop(held);
+        assert!(take().is_ok());
+        assert!(places.addresses.iter().all(|shard| shard.lock().is_empty()));
     }
 
     #[test]

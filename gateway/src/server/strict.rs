@@ -6,19 +6,17 @@
 //! [`Scan`](scan::Scan) follows the framing of what comes in, and in place of the first byte that it refuses hyper is given
 //! bytes that hyper refuses too: there is one place that answers 400 and closes.
 //!
-//! Promises: a byte passes unchanged or not at all. Leaves out: HTTP/2, tunnels, and whatever hyper refuses by itself.
+//! Promises: a byte passes unchanged or not at all. Leaves out: HTTP/2, and whatever hyper refuses by itself.
 
 mod scan;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::scan::Scan;
-use crate::proxy::Activity;
 
 /// Refused by hyper wherever it stands but in a body's data: NUL is in no line of a head and no chunk's size, and the two
 /// line feeds make hyper look at a head that it has put off. In a chunk's extension the line feed is refused, in a
@@ -29,18 +27,16 @@ const POISON: &[u8] = b"\0\n\n\r\0";
 pub(super) struct Strict<S> {
     stream: S,
     scan: Scan,
-    activity: Arc<Activity>,
     /// Bytes that were looked at already.
     again: Vec<u8>,
 }
 
 impl<S> Strict<S> {
-    /// Look at what comes over that stream. The activity says when it becomes a tunnel.
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+    /// Look at what comes over that stream.
+    pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
             scan: Scan::default(),
-            activity,
             again: Vec::new(),
         }
     }
@@ -70,9 +66,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if self.activity.is_tunnel() {
-            return Poll::Ready(Ok(()));
-        }
         if let Some(refused) = self.scan.refused(&buf.filled()[before..]) {
             buf.set_filled(before + refused);
             let room = POISON.len().min(buf.remaining());

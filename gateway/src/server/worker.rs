@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
@@ -17,14 +17,11 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 use super::connection::{self, Drain};
 use super::listener::Bound;
 use super::opening::Arrival;
-use super::places::Places;
+use super::places::{Places, TOO_MANY};
 use crate::observe::Metrics;
 use crate::observe::metrics::raise;
 use crate::proxy::{Ended, Proxy};
 use crate::worker;
-
-/// What a connection beyond the limit is told.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 34\r\nretry-after: 1\r\nconnection: close\r\n\r\n{\"error\": \"too-many-connections\"}\n";
 
 /// How long to wait after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -165,19 +162,7 @@ async fn run(
         let _ = task.await;
     }
     drop(when_draining);
-    // Nobody hears it: no connection is open.
-    let _ = draining.send(());
-    if tokio::time::timeout(drain, draining.closed())
-        .await
-        .is_err()
-    {
-        let cut = open.cut_off().await;
-        tracing::warn!(
-            worker = index,
-            cut,
-            "connections cut off after {drain:?} of draining"
-        );
-    }
+    end_connections(index, &draining, drain, &open).await;
     let _ = last_words.send(());
     if tokio::time::timeout(LAST_WORDS_TIMEOUT, logging)
         .await
@@ -186,6 +171,28 @@ async fn run(
         tracing::warn!(
             worker = index,
             "log entries were lost at the end: on-log hooks took too long"
+        );
+    }
+}
+
+/// Let what is open end, for so long, and cut off what is left then.
+async fn end_connections(
+    worker: usize,
+    draining: &watch::Sender<()>,
+    limit: Duration,
+    open: &Open,
+) {
+    // Nobody hears it: no connection is open.
+    let _ = draining.send(());
+    if tokio::time::timeout(limit, draining.closed())
+        .await
+        .is_err()
+    {
+        let cut = open.cut_off().await;
+        tracing::warn!(
+            worker,
+            cut,
+            "connections cut off after {limit:?} of draining"
         );
     }
 }
@@ -240,12 +247,7 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let arrival = Arrival {
-                    stream,
-                    peer,
-                    mode: bound.mode(),
-                };
-                admit(arrival, &bound, &shared, &open, drain.clone());
+                admit(stream, peer, &bound, &shared, &open, drain.clone());
             }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
@@ -256,32 +258,42 @@ async fn accept(
     }
 }
 
-fn admit(arrival: Arrival, bound: &Bound, shared: &Arc<Shared>, open: &Arc<Open>, drain: Drain) {
+fn admit(
+    stream: TcpStream,
+    peer: SocketAddr,
+    bound: &Bound,
+    shared: &Arc<Shared>,
+    open: &Arc<Open>,
+    drain: Drain,
+) {
     let snapshot = shared.proxy.snapshot.load();
     let (limits, exempt) = (&snapshot.limits, &snapshot.trusted_proxies);
-    let client = arrival.peer.ip();
-    let place = shared
-        .places
-        .take(&bound.connections, client, limits, exempt);
+    let mode = bound.mode();
+    let place = (shared.places).take(&bound.connections, peer.ip(), limits, exempt);
     let place = match place {
         Ok(place) => place,
         Err(limit) => {
             shared.proxy.metrics.client_connections_refused.count(limit);
-            if arrival.mode.tls.is_none() {
+            if mode.tls.is_none() {
                 // As much as fits at once; who floods us is not waited for.
-                let _ = arrival.stream.try_write(TOO_MANY);
+                let _ = stream.try_write(TOO_MANY);
             }
             return;
         }
     };
     // Small responses must not wait for the client's acknowledgement of the last one.
-    let _ = arrival.stream.set_nodelay(true);
+    let _ = stream.set_nodelay(true);
+    let arrival = Arrival {
+        stream,
+        peer,
+        mode,
+        place,
+    };
     let proxy = Arc::clone(&shared.proxy);
     let registered = open.register();
     let number = registered.number;
     let task = tokio::spawn(async move {
         let _registered = registered;
-        let _place = place;
         let _open = raise(&proxy.metrics.client_connections);
         connection::serve(arrival, proxy.clone(), drain).await;
     });

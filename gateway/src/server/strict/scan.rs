@@ -9,8 +9,6 @@ mod tests;
 
 use std::ops::ControlFlow;
 
-/// What an HTTP/2 connection begins with (RFC 9113 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of a line that is kept until the rest of it has come, and of a field that is about framing: the longest of
 /// those has 37, with blanks around its value.
 const MAX_KEPT_BYTES: usize = 128;
@@ -25,17 +23,14 @@ pub(super) struct Scan {
     kept: Vec<u8>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum State {
-    /// So many bytes were those of an HTTP/2 connection.
-    Preface(usize),
     /// In a line of a head.
+    #[default]
     Head,
     /// So many bytes of a body are to come.
     Length(u64),
     Chunked(Chunked),
-    /// Nothing more to look at: HTTP/2.
-    Over,
     /// There was a byte that is refused; so are all that follow.
     Refused,
 }
@@ -76,12 +71,6 @@ enum Chunked {
     LastEnd,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self::Preface(0)
-    }
-}
-
 impl Chunked {
     const START: Self = Self::Size { digits: 0, size: 0 };
 }
@@ -93,9 +82,7 @@ impl Scan {
         while at < bytes.len() {
             let rest = &bytes[at..];
             let step = match self.state {
-                State::Over => return None,
                 State::Refused => ControlFlow::Break(0),
-                State::Preface(known) => self.preface(known, rest),
                 State::Head => self.lines(rest),
                 State::Length(left) => ControlFlow::Continue(self.body(left, rest)),
                 State::Chunked(chunked) => self.chunked(chunked, rest),
@@ -109,24 +96,6 @@ impl Scan {
             }
         }
         None
-    }
-
-    fn preface(&mut self, known: usize, bytes: &[u8]) -> ControlFlow<usize, usize> {
-        let expected = &PREFACE[known..];
-        let same = expected.iter().zip(bytes).take_while(|(a, b)| a == b);
-        let same = same.count();
-        if same == expected.len() {
-            self.state = State::Over;
-        } else if same == bytes.len() {
-            self.state = State::Preface(known + same);
-        } else {
-            // HTTP/1.1 after all: what was taken for a preface is the start of a head.
-            self.state = State::Head;
-            let refused = self.refused(&PREFACE[..known]);
-            debug_assert!(refused.is_none(), "the preface has two well-formed heads");
-            return ControlFlow::Continue(0);
-        }
-        ControlFlow::Continue(same)
     }
 
     /// Line by line to the end of the head, or as far as it goes.

@@ -133,14 +133,6 @@ fn what_follows_a_refused_byte_is_refused_too() {
 }
 
 #[test]
-fn http_2_is_none_of_our_business() {
-    let connection = [PREFACE, b"\n\n\0\n"].concat();
-    assert_eq!(refused(&connection), None);
-    assert_eq!(refused(b"PRI * HTTP/2.0\n"), Some(14));
-    assert_eq!(refused(b"PRI / HTTP/1.1\r\nhost: a\n"), Some(23));
-}
-
-#[test]
 fn a_byte_is_found_where_it_stands_first() {
     for length in 0..40 {
         for at in 0..length {
