@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version};
 use http_body::Body as _;
@@ -195,12 +196,8 @@ fn admit(
     let Exchange { run, record } = exchange;
     record.check_room()?;
     let snapshot = Arc::clone(&record.snapshot);
-    let server = &snapshot.config.server;
-    let target = target::read(
-        &request,
-        snapshot.limits.uri_bytes,
-        server.path_normalisation,
-    )?;
+    let normalisation = snapshot.config.server.path_normalisation;
+    let target = target::read(&request, snapshot.limits.uri_bytes, normalisation)?;
     if !client.may_ask_for(target.authority.host()) {
         return Err(Failure::Misdirected);
     }
@@ -209,21 +206,8 @@ fn admit(
     }
     let (mut parts, body) = request.into_parts();
     let (path, host) = (target.path.path(), target.authority.as_str());
-    if parts.version == Version::HTTP_2 {
-        fields::check_h2(&parts.headers)?;
-    }
     // Before the route is looked for: it must match the fields that the upstream receives, and no others.
-    let trailers = fields::strip_request(&mut parts.headers);
-    if server.field_names == FieldNames::Plain {
-        fields::keep_plain_names(&mut parts.headers);
-    }
-    fields::join_cookies(&mut parts.headers);
-    let sender = Sender {
-        peer: client.ip,
-        scheme: client.scheme,
-        authority: host,
-    };
-    forwarded::set(&mut parts.headers, sender, &snapshot.trusted_proxies);
+    let trailers = tidy(&mut parts, &snapshot, client, host)?;
     let matched = matching::find(
         &snapshot,
         route::Asked {
@@ -265,6 +249,31 @@ fn admit(
     let body = watched(record, route, &snapshot, body)?;
     let head = Arc::new(head);
     Ok((matched.index, plugin::Request { head, body }, trailers))
+}
+
+/// Check the fields, and leave those that the upstream may receive, with what we say of the client.
+fn tidy(
+    parts: &mut Parts,
+    snapshot: &Snapshot,
+    client: &Client,
+    host: &str,
+) -> Result<Trailers, Failure> {
+    let headers = &mut parts.headers;
+    if parts.version == Version::HTTP_2 {
+        fields::check_h2(headers)?;
+    }
+    let trailers = fields::strip_request(headers);
+    if snapshot.config.server.field_names == FieldNames::Plain {
+        fields::keep_plain_names(headers);
+    }
+    fields::join_cookies(headers);
+    let sender = Sender {
+        peer: client.ip,
+        scheme: client.scheme,
+        authority: host,
+    };
+    forwarded::set(headers, sender, &snapshot.trusted_proxies);
+    Ok(trailers)
 }
 
 fn watched(

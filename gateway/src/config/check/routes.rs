@@ -81,6 +81,23 @@ fn route_name(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
+/// `strip-prefix` and `rewrite-path`, of which a route has one at most.
+fn path_changes(
+    section: &mut Section<'_>,
+    pattern: Option<&Pattern>,
+) -> (Option<String>, Option<String>) {
+    let strip_prefix = section.take("strip-prefix");
+    let rewrite_path = section.take("rewrite-path");
+    if let (Some(item), Some(_)) = (&rewrite_path, &strip_prefix) {
+        item.problem("'strip-prefix' and 'rewrite-path' can't stand together");
+    }
+    let strip_prefix = strip_prefix
+        .and_then(|item| path_change(&item, |text| pattern?.check_strip_prefix(text).err()));
+    let rewrite_path = rewrite_path
+        .and_then(|item| path_change(&item, |text| pattern?.check_rewrite_path(text).err()));
+    (strip_prefix, rewrite_path)
+}
+
 /// A route under its default name, or just its chain if it is not sure what the route is to match.
 fn route(
     reader: &Reader<'_>,
@@ -108,16 +125,7 @@ fn route(
         .required("upstream")
         .and_then(|item| upstream(&item, upstreams))
         .unwrap_or_default();
-    let strip_prefix = section.take("strip-prefix");
-    let rewrite_path = section.take("rewrite-path");
-    if let (Some(item), Some(_)) = (&rewrite_path, &strip_prefix) {
-        item.problem("'strip-prefix' and 'rewrite-path' can't stand together");
-    }
-    let pattern = pattern.as_ref();
-    let strip_prefix = strip_prefix
-        .and_then(|item| path_change(&item, |text| pattern?.check_strip_prefix(text).err()));
-    let rewrite_path = rewrite_path
-        .and_then(|item| path_change(&item, |text| pattern?.check_rewrite_path(text).err()));
+    let (strip_prefix, rewrite_path) = path_changes(&mut section, pattern.as_ref());
     let rewrite_host = section
         .take("rewrite-host")
         .and_then(|item| item.parsed("a host such as \"users.example.com\"", header_host));
