@@ -1,24 +1,15 @@
-//! HTTP/2 as frames (RFC 9113), for requests that no client would send: fields are written as they are, and nothing is
-//! checked.
+//! One HTTP/2 request that no client would send: fields are written as they are, and nothing is checked. On top of `raw_h2`.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
-use crate::PATIENCE;
+use crate::raw_h2::{self, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Raw, frame};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 /// The stream that these connections have.
 const STREAM: u32 = 1;
 
 /// A connection with one stream.
 pub struct Frames {
-    stream: TcpStream,
+    raw: Raw,
 }
 
 /// What the stream came to.
@@ -50,96 +41,50 @@ impl Frames {
     /// If nobody listens.
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the gateway listens");
-        let options = stream
-            .set_read_timeout(Some(PATIENCE))
-            .and_then(|()| stream.set_nodelay(true));
-        options.expect("a socket takes options");
-        let mut frames = Self { stream };
-        frames.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        frames.frame(SETTINGS, 0, 0, &[]);
-        frames
+        Self {
+            raw: Raw::connect(address),
+        }
     }
 
     /// Send fields, as literals that are not indexed (RFC 7541 6.2.2).
     pub fn headers(&mut self, fields: &[(Vec<u8>, Vec<u8>)], end: End) {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0);
-            for text in [name, value] {
-                push_length(&mut block, text.len());
-                block.extend_from_slice(text);
-            }
-        }
-        self.frame(HEADERS, END_HEADERS | flag(end), STREAM, &block);
+        let fields = fields.iter();
+        let block: Vec<u8> = fields
+            .flat_map(|(name, value)| raw_h2::field(name, value))
+            .collect();
+        self.send(HEADERS, END_HEADERS | flag(end), &block);
     }
 
     /// Send a piece of body.
     pub fn data(&mut self, data: &[u8], end: End) {
-        self.frame(DATA, flag(end), STREAM, data);
+        self.send(DATA, flag(end), data);
     }
 
     /// What the stream comes to.
+    ///
+    /// # Panics
+    /// If neither an answer nor the end comes.
+    #[track_caller]
     pub fn answer(&mut self) -> Answer {
-        loop {
-            let mut head = [0; 9];
-            if self.stream.read_exact(&mut head).is_err() {
-                return Answer::Closed;
-            }
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            if self.stream.read_exact(&mut payload).is_err() {
-                return Answer::Closed;
-            }
-            let code = |at: usize| {
-                let bytes = payload
-                    .get(at..at + 4)
-                    .and_then(|bytes| bytes.try_into().ok());
-                u32::from_be_bytes(bytes.unwrap_or_default())
-            };
-            match head[3] {
-                HEADERS => return Answer::Status(status(&payload)),
-                RST_STREAM => return Answer::Reset(code(0)),
-                GOAWAY => return Answer::GoAway(code(4)),
+        while let Some(frame) = self.raw.next_frame() {
+            match frame.kind {
+                HEADERS => return Answer::Status(status(&frame.payload)),
+                RST_STREAM => return Answer::Reset(frame.code()),
+                GOAWAY => return Answer::GoAway(frame.code()),
                 _ => {}
             }
         }
+        Answer::Closed
     }
 
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len())
-            .unwrap_or(u32::MAX)
-            .to_be_bytes();
-        let mut frame = length[1..].to_vec();
-        frame.extend_from_slice(&[kind, flags]);
-        frame.extend_from_slice(&stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.write(&frame);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
+    fn send(&mut self, kind: u8, flags: u8, payload: &[u8]) {
         // It may have been closed over what was sent before; the answer says so.
-        let _ = self.stream.write_all(bytes);
+        let _ = self.raw.try_send(frame(kind, flags, STREAM, payload));
     }
 }
 
 fn flag(end: End) -> u8 {
     if end == End::Here { END_STREAM } else { 0 }
-}
-
-/// A length with a prefix of 7 bits (RFC 7541 5.1), not Huffman-coded.
-fn push_length(block: &mut Vec<u8>, length: usize) {
-    if length < 127 {
-        block.push(u8::try_from(length).unwrap_or_default());
-        return;
-    }
-    block.push(127);
-    let mut left = length - 127;
-    while left >= 128 {
-        block.push(u8::try_from(left % 128).unwrap_or_default() | 128);
-        left /= 128;
-    }
-    block.push(u8::try_from(left).unwrap_or_default());
 }
 
 /// The status, which stands first: one of the static table, or a literal of the name there.

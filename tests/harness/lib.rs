@@ -6,7 +6,7 @@
 //! `integration/` have that.
 //!
 //! In reading order: `wire` (HTTP/1.1 as bytes), `upstream`, `strict` (what a gateway has forwarded, by the letter), `client`,
-//! `h2`, `frames` (HTTP/2 as bytes), `raw_h2` (as frames, many), `tls`; `setup` (a configuration and its folder), `gateway` (what
+//! `h2`, `raw_h2` (HTTP/2 as frames), `frames` (a request of it that no client would send), `tls`; `setup` (a configuration and its folder), `gateway` (what
 //! runs from it), `metrics`, `logs`; `guests` (plugins to run); `process` (the gateway as a program).
 
 pub mod client;

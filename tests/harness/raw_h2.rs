@@ -112,13 +112,14 @@ pub fn request(method: &str, path: &str) -> Vec<u8> {
 
 /// A field that no table remembers.
 #[must_use]
-pub fn field(name: &str, value: &str) -> Vec<u8> {
+pub fn field(name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Vec<u8> {
     [vec![0], text(name), text(value)].concat()
 }
 
 /// A string as it is (RFC 7541 5.2), with its length (5.1).
 #[must_use]
-pub fn text(text: &str) -> Vec<u8> {
+pub fn text(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let text = text.as_ref();
     let mut bytes = Vec::new();
     match text.len() {
         length if length < 127 => bytes.push(length as u8),
@@ -132,7 +133,7 @@ pub fn text(text: &str) -> Vec<u8> {
             bytes.push(rest as u8);
         }
     }
-    bytes.extend(text.as_bytes());
+    bytes.extend(text);
     bytes
 }
 

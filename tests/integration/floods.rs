@@ -139,7 +139,7 @@ fn a_header_block_that_never_ends_ends_the_connection() {
             CONTINUATION,
             0,
             1,
-            &raw_h2::field("x-more", &"a".repeat(16_000)),
+            &raw_h2::field("x-more", "a".repeat(16_000)),
         ),
     ] {
         let mut raw = Raw::connect(gateway.address());
@@ -169,7 +169,7 @@ fn a_block_that_grows_when_it_is_unpacked_is_refused_before_it_has() {
     let remembered = [
         vec![0x40],
         raw_h2::text("x"),
-        raw_h2::text(&"a".repeat(4_000)),
+        raw_h2::text("a".repeat(4_000)),
     ]
     .concat();
     let block = [raw_h2::request("GET", "/"), remembered, vec![0xbe; 12_000]].concat();
@@ -184,7 +184,7 @@ fn a_block_that_grows_when_it_is_unpacked_is_refused_before_it_has() {
         raw_h2::request("GET", "/"),
         vec![0x40],
         raw_h2::text("x"),
-        raw_h2::text(&"a".repeat(4_000)),
+        raw_h2::text("a".repeat(4_000)),
     ]
     .concat();
     let over = [block.clone(), vec![0xbe; 20]].concat();

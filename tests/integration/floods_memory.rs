@@ -24,12 +24,12 @@ fn attacks() -> Vec<Attack> {
     let remembered = [
         vec![0x40],
         raw_h2::text("x"),
-        raw_h2::text(&"a".repeat(4_000)),
+        raw_h2::text("a".repeat(4_000)),
     ]
     .concat();
     let bomb = [raw_h2::request("GET", "/"), remembered, vec![0xbe; 12_000]].concat();
     let unfinished = frame(HEADERS, END_STREAM, 1, &raw_h2::request("GET", "/"));
-    let big = raw_h2::field("x-more", &"a".repeat(16_000));
+    let big = raw_h2::field("x-more", "a".repeat(16_000));
     let none = Vec::new;
     vec![
         Attack {

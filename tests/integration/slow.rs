@@ -22,6 +22,13 @@ fn endless() -> Upstream {
     })
 }
 
+/// A connection whose streams take nothing until they say so.
+fn without_window(gateway: &Running) -> Raw {
+    /// SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 6.5.2).
+    const INITIAL_WINDOW: u16 = 4;
+    Raw::with_settings(gateway.address(), &[(INITIAL_WINDOW, 0)])
+}
+
 fn pass(time: u64) {
     std::thread::park_timeout(Duration::from_millis(time));
 }
@@ -102,8 +109,7 @@ fn a_stream_without_a_window_is_given_up_and_the_connection_is_not() {
     let gateway = Setup::to(&up, "")
         .limits("body-timeout = \"300ms\"")
         .start();
-    // SETTINGS_INITIAL_WINDOW_SIZE
-    let mut raw = Raw::with_settings(gateway.address(), &[(4, 0)]);
+    let mut raw = without_window(&gateway);
     raw.send(raw_h2::get(1, "/"));
     raw.expect(HEADERS, 1);
     assert_eq!(raw.expect(RST_STREAM, 1).code(), raw_h2::CANCEL);
@@ -120,7 +126,7 @@ fn a_window_that_opens_by_a_byte_now_and_then_does_not_keep_a_stream() {
     let gateway = Setup::to(&up, "")
         .limits("body-timeout = \"300ms\"")
         .start();
-    let mut raw = Raw::with_settings(gateway.address(), &[(4, 0)]);
+    let mut raw = without_window(&gateway);
     raw.send(raw_h2::get(1, "/"));
     let begun = Instant::now();
     while up.open() > 0 || up.count() == 0 {
@@ -138,7 +144,7 @@ fn a_stream_that_takes_its_time_but_takes_is_served_to_its_end() {
     let gateway = Setup::to(&up, "")
         .limits("body-timeout = \"500ms\"")
         .start();
-    let mut raw = Raw::with_settings(gateway.address(), &[(4, 0)]);
+    let mut raw = without_window(&gateway);
     raw.send(raw_h2::get(1, "/"));
     raw.expect(HEADERS, 1);
     let mut got = 0;
@@ -158,7 +164,7 @@ fn a_stream_that_is_given_up_gives_its_plugins_instances_back() {
         .limits("body-timeout = \"300ms\"")
         .acts("p", act)
         .start();
-    let mut raw = Raw::with_settings(gateway.address(), &[(4, 0)]);
+    let mut raw = without_window(&gateway);
     for stream in [1, 3, 5] {
         raw.send(raw_h2::get(stream, "/"));
     }

@@ -3,7 +3,7 @@
 
 use gateway_tests::h2::block_on;
 use gateway_tests::process::run;
-use gateway_tests::tls::{Authority, TlsClient, TlsConnection};
+use gateway_tests::tls::{Authority, Issued, TlsClient, TlsConnection};
 use gateway_tests::{Running, Setup, Upstream, eventually};
 use rcgen::CertificateParams;
 
@@ -22,6 +22,14 @@ async fn asks(connection: &mut TlsConnection) -> u16 {
 }
 
 /// The certificate that new clients are served.
+/// A watched listener with a first certificate.
+fn begun(up: &Upstream, authority: &Authority) -> (Running, Issued) {
+    let setup = Setup::to(up, "").server(&listen(&pair("a"))).watch();
+    let first = authority.issue(&["gateway.test"]);
+    first.write(&setup, "a");
+    (setup.start(), first)
+}
+
 fn served(gateway: &Running, authority: &Authority) -> Vec<u8> {
     // A client of its own: with a session, no certificate would be sent.
     let client = TlsClient::trusting(authority);
@@ -38,10 +46,7 @@ fn failed_reloads(gateway: &Running) -> f64 {
 fn a_renewed_certificate_is_served_and_no_connection_is_lost() {
     let up = Upstream::echo();
     let authority = Authority::new("authority");
-    let setup = Setup::to(&up, "").server(&listen(&pair("a"))).watch();
-    let first = authority.issue(&["gateway.test"]);
-    first.write(&setup, "a");
-    let gateway = setup.start();
+    let (gateway, first) = begun(&up, &authority);
     let client = TlsClient::trusting(&authority);
     let mut old: Vec<TlsConnection> = block_on(async {
         let mut old = Vec::new();
@@ -72,10 +77,7 @@ fn a_renewed_certificate_is_served_and_no_connection_is_lost() {
 fn a_broken_pair_changes_nothing_until_it_is_whole() {
     let up = Upstream::echo();
     let authority = Authority::new("authority");
-    let setup = Setup::to(&up, "").server(&listen(&pair("a"))).watch();
-    let first = authority.issue(&["gateway.test"]);
-    first.write(&setup, "a");
-    let gateway = setup.start();
+    let (gateway, first) = begun(&up, &authority);
     let second = authority.issue(&["gateway.test"]);
     gateway.setup().write_file("a.pem", second.pem.as_bytes());
     eventually("the pair is refused", || failed_reloads(&gateway) >= 1.0);

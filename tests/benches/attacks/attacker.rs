@@ -165,7 +165,7 @@ fn continuation_flood() -> Act {
         CONTINUATION,
         0,
         1,
-        &raw_h2::field("x-more", &"a".repeat(4_000)),
+        &raw_h2::field("x-more", "a".repeat(4_000)),
     );
     let begin = frame(
         HEADERS,

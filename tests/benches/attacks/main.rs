@@ -21,6 +21,7 @@ mod verdict;
 use std::process::ExitCode;
 
 use rig::arguments::Arguments;
+use verdict::say;
 
 fn main() -> ExitCode {
     if let Some(code) = rig::play_role(&[("attacker", attacker::main)]) {
@@ -31,25 +32,15 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let mut is_borne = true;
-    let mut say = |name: &str, verdict: std::io::Result<verdict::Verdict>| match verdict {
-        Ok(verdict) => {
-            println!("## {name}\n\n{verdict}");
-            is_borne &= verdict.is_good();
-        }
-        Err(error) => {
-            println!("## {name}\n\ncould not be run: {error}\n");
-            is_borne = false;
-        }
-    };
     if arguments.wants("idle") {
-        say("idle", idle::run(&arguments));
+        is_borne &= say("idle", idle::run(&arguments));
     }
     let wanted: Vec<_> = attacker::ATTACKS
         .iter()
         .filter(|attack| arguments.wants(attack.name))
         .collect();
     if !wanted.is_empty() {
-        say("attacks", beside::run(&arguments, &wanted));
+        is_borne &= say("attacks", beside::run(&arguments, &wanted));
     }
     if is_borne {
         ExitCode::SUCCESS

@@ -17,7 +17,7 @@ use std::io;
 use std::process::ExitCode;
 
 use rig::arguments::Arguments;
-use verdict::Verdict;
+use verdict::{Verdict, say};
 
 /// The guest that does one thing, as `guests/bench` says.
 const GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest_bench.wasm"));
@@ -43,16 +43,7 @@ fn main() -> ExitCode {
         .into_iter()
         .filter(|(name, _)| arguments.wants(name))
     {
-        match scenario(&arguments) {
-            Ok(verdict) => {
-                println!("## {name}\n\n{verdict}");
-                is_borne &= verdict.is_good();
-            }
-            Err(error) => {
-                println!("## {name}\n\ncould not be run: {error}\n");
-                is_borne = false;
-            }
-        }
+        is_borne &= say(name, scenario(&arguments));
     }
     if is_borne {
         ExitCode::SUCCESS

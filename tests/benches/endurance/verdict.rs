@@ -99,3 +99,17 @@ fn written(figure: f64, unit: &str) -> String {
     let digits = if figure.fract() == 0.0 { 0 } else { 2 };
     format!("{figure:.digits$} {unit}").trim_end().to_owned()
 }
+
+/// Say what came of a scenario; whether that is good.
+pub(crate) fn say(name: &str, came: std::io::Result<Verdict>) -> bool {
+    match came {
+        Ok(verdict) => {
+            println!("## {name}\n\n{verdict}");
+            verdict.is_good()
+        }
+        Err(error) => {
+            println!("## {name}\n\ncould not be run: {error}\n");
+            false
+        }
+    }
+}
